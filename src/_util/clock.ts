@@ -1,0 +1,31 @@
+/** Knows where time and randomness come from, so that a whole store can run on a simulated clock. */
+
+/** A running timer; `cancel` is idempotent. */
+export interface Timer {
+  cancel(): void;
+}
+
+export interface Clock {
+  /** Monotonic milliseconds since an arbitrary start; never jumps with the wall clock. */
+  now(): number;
+  /** Wall-clock milliseconds since the epoch: for records and files only, never for deadlines. */
+  wall(): number;
+  /** Runs `fn` once after `ms`. Never keeps the process alive. */
+  after(ms: number, fn: () => void): Timer;
+  /** Uniform in [0, 1). */
+  random(): number;
+}
+
+/** setTimeout fires at once for more than 2^31 - 1 ms, so longer waits are cut: whoever waits looks again. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  wall: () => Date.now(),
+  after(ms, fn) {
+    const handle = setTimeout(fn, Math.min(Math.max(ms, 0), MAX_TIMEOUT_MS));
+    handle.unref();
+    return { cancel: () => clearTimeout(handle) };
+  },
+  random: () => Math.random(),
+};

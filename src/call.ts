@@ -1,0 +1,89 @@
+/** Knows the one thing that travels down the path of a call, what comes back, and the record that is kept of it. */
+
+import type { CallToolResult, Progress } from '@modelcontextprotocol/client';
+import type { ErrorCode, Executed } from './errors.js';
+
+export type { CallToolResult, Progress };
+
+/** How one call meets the result cache; see `resultCache`. */
+export type CacheMode =
+  | 'use'
+  | 'refresh'
+  | 'bypass'
+  | {
+      /** How long this result may be reused, in milliseconds. Default: the service's `resultCache.ttlMs`. */
+      ttlMs?: number;
+      /** Joined to the cache key, never in place of it; it opts the call in whatever the tool's hints say. */
+      key?: string;
+    };
+
+/** What a call became, for records and statistics. */
+export type Outcome = 'ok' | 'tool_error' | 'failed' | 'unknown' | 'not_sent';
+
+/**
+ * What is known of one call, filled in by each hop and handed to observers once when the call settles.
+ * Times in milliseconds.
+ */
+export interface CallRecord {
+  scope: string;
+  service: string;
+  /** Tool name as the server has it, or the MCP method for calls that are not tool calls. */
+  tool: string;
+  /** Monotonic start; see `Clock.now`. */
+  startedAt: number;
+  /** Waited for a permit of the service. */
+  queueMs: number;
+  /** Waited for a connection. */
+  connectMs: number;
+  /** From the first send to the last answer. */
+  callMs: number;
+  /** The whole call. */
+  totalMs: number;
+  endpoint: string | undefined;
+  attempts: number;
+  cache: 'off' | 'hit' | 'miss' | 'joined';
+  outcome: Outcome;
+  code: ErrorCode | undefined;
+  executed: Executed;
+}
+
+/** A request on its way down. Every hop respects `deadline` and `signal`. */
+export interface Call {
+  readonly method: string;
+  /** Tool name as the server has it; the MCP method where it is no tool call. For messages and records. */
+  readonly tool: string;
+  readonly params: Record<string, unknown>;
+  /** Monotonic milliseconds (`Clock.now`) at which the call ends as `TIMEOUT`. */
+  readonly deadline: number;
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal | undefined;
+  readonly onProgress: ((progress: Progress) => void) | undefined;
+  readonly cache: CacheMode | undefined;
+  /** May the same call be sent twice without harm? Decided from the tool's hints and the user's word. */
+  readonly repeatable: boolean;
+  /** May its result be stored and shared? Decided from the tool's hints and the user's word. */
+  readonly cacheable: boolean;
+  /** Does the tool say that it changes nothing? Anything else drops the service's cached results. */
+  readonly readOnly: boolean;
+  /** Extra HTTP headers of this call (`Mcp-Param-*`). */
+  readonly headers: Readonly<Record<string, string>> | undefined;
+  /** Part of the cache key that changes with the tool's definition. */
+  readonly definition: string;
+  readonly record: CallRecord;
+}
+
+/** The raw MCP result. */
+export type CallResult = Record<string, unknown>;
+
+/** One hop of the path. */
+export type Handler = (call: Call) => Promise<CallResult>;
+
+/** Text of a tool result: its text blocks joined by line breaks; an embedded text resource counts as text. */
+export function textOf(result: CallToolResult): string {
+  const parts: string[] = [];
+  for (const block of result.content ?? []) {
+    if (block.type === 'text') parts.push(block.text);
+    else if (block.type === 'resource' && 'text' in block.resource) parts.push(String(block.resource.text));
+  }
+  return parts.join('\n');
+}

@@ -1,0 +1,230 @@
+/** Knows the requests of one channel that wait for an answer: their ids, deadlines, progress and end. */
+
+import type { Progress } from '@modelcontextprotocol/client';
+import { onAbort } from '../_util/abort.js';
+import type { Clock, Timer } from '../_util/clock.js';
+import { StoreError } from '../errors.js';
+import type { RequestOptions, RpcResult } from './channel.js';
+
+/** One request under way. */
+export interface PendingRequest {
+  /** Always a string: the SDK's own ids are numbers, so an answer shows whose it is. */
+  readonly id: string;
+  readonly method: string;
+  readonly options: RequestOptions;
+  /** True from the moment that bytes of it were handed over: from then on its outcome can be unknown. */
+  sent: boolean;
+  /** Monotonic time of the last sign of life of this request. */
+  lastSeen: number;
+  /** Transport's own end of this request (closing a response stream), run when it ends early. */
+  stop: (() => void) | undefined;
+  readonly resolve: (result: RpcResult) => void;
+  readonly reject: (error: Error) => void;
+  offAbort: (() => void) | undefined;
+}
+
+/** Sweeps are at least this far apart: a thousand calls that time out together cost a few sweeps, not a thousand. */
+const SWEEP_MS = 2;
+
+/** Any message that came in and has no `method`. */
+export interface RpcAnswer {
+  id?: unknown;
+  result?: unknown;
+  error?: unknown;
+}
+
+export class Pending {
+  readonly #requests = new Map<string, PendingRequest>();
+  readonly #clock: Clock;
+  readonly #cancel: (request: PendingRequest, reason: string) => void;
+  #nextId = 0;
+  #timer: Timer | undefined;
+  #timerAt = Number.POSITIVE_INFINITY;
+  /** Answers to nobody: late, doubled or invented ones. */
+  ignored = 0;
+
+  /** @param cancel - tells the server that a request that was sent is given up; called before its promise rejects */
+  constructor(clock: Clock, cancel: (request: PendingRequest, reason: string) => void) {
+    this.#clock = clock;
+    this.#cancel = cancel;
+  }
+
+  get size(): number {
+    return this.#requests.size;
+  }
+
+  values(): IterableIterator<PendingRequest> {
+    return this.#requests.values();
+  }
+
+  /** Registers a request; `send` hands it over and marks `sent`. What `send` throws rejects the request. */
+  open(method: string, options: RequestOptions, send: (request: PendingRequest) => void): Promise<RpcResult> {
+    return new Promise((resolve, reject) => {
+      const signal = options.signal;
+      if (signal?.aborted) return reject(cancelled(signal, 'no'));
+      const now = this.#clock.now();
+      if (options.deadline <= now) return reject(timedOut(options, 'before it was sent', 'no'));
+      const request: PendingRequest = {
+        id: `c${this.#nextId++}`,
+        method,
+        options,
+        sent: false,
+        lastSeen: now,
+        stop: undefined,
+        resolve,
+        reject,
+        offAbort: undefined,
+      };
+      this.#requests.set(request.id, request);
+      if (signal)
+        request.offAbort = onAbort(signal, () =>
+          this.#giveUp(request, cancelled(signal, executed(request)), 'cancelled by the caller'),
+        );
+      this.#arm(dueOf(request));
+      try {
+        send(request);
+      } catch (error) {
+        this.fail(request, error instanceof Error ? error : new Error(String(error)));
+      }
+    });
+  }
+
+  /** Settles the request that `answer` belongs to; false where none is waiting for it. */
+  settle(answer: RpcAnswer): boolean {
+    const request = this.#requests.get(answer.id as string);
+    if (request === undefined) {
+      this.ignored++;
+      return false;
+    }
+    this.#remove(request);
+    const { result, error } = answer;
+    if (error === undefined && typeof result === 'object' && result !== null) request.resolve(result as RpcResult);
+    else
+      request.reject(
+        result === undefined && error !== undefined ? rpcError(request.method, error) : malformed(request),
+      );
+    return true;
+  }
+
+  /** Hands progress to the request with this token; false where it is not one of ours. */
+  progress(token: unknown, progress: Progress): boolean {
+    const request = typeof token === 'string' ? this.#requests.get(token) : undefined;
+    if (request === undefined) return false;
+    request.lastSeen = this.#clock.now();
+    try {
+      request.options.onProgress?.(progress);
+    } catch {
+      // A listener's own failure must neither end the call nor reach the transport.
+    }
+    return true;
+  }
+
+  /** Ends one request with an error. Idempotent. */
+  fail(request: PendingRequest, error: Error): void {
+    if (this.#requests.get(request.id) !== request) return;
+    this.#remove(request);
+    request.reject(error);
+  }
+
+  /** Ends every request: `reason` is the cause, what was not sent is `CONNECT_FAILED`, the rest `OUTCOME_UNKNOWN`. */
+  failAll(reason: Error): void {
+    for (const request of [...this.#requests.values()]) this.fail(request, connectionLost(request, reason));
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#timerAt = Number.POSITIVE_INFINITY;
+  }
+
+  #remove(request: PendingRequest): void {
+    this.#requests.delete(request.id);
+    request.offAbort?.();
+  }
+
+  #giveUp(request: PendingRequest, error: StoreError, reason: string): void {
+    if (this.#requests.get(request.id) !== request) return;
+    this.#remove(request);
+    request.stop?.();
+    if (request.sent) this.#cancel(request, reason);
+    request.reject(error);
+  }
+
+  #arm(due: number): void {
+    if (due >= this.#timerAt) return;
+    this.#timer?.cancel();
+    this.#timerAt = due;
+    this.#timer = this.#clock.after(Math.max(due - this.#clock.now(), SWEEP_MS), () => this.#sweep());
+  }
+
+  #sweep(): void {
+    this.#timerAt = Number.POSITIVE_INFINITY;
+    const now = this.#clock.now();
+    let next = Number.POSITIVE_INFINITY;
+    for (const request of [...this.#requests.values()]) {
+      const due = dueOf(request);
+      if (due > now) next = Math.min(next, due);
+      else this.#giveUp(request, timeout(request), 'timed out');
+    }
+    if (next !== Number.POSITIVE_INFINITY) this.#arm(next);
+  }
+}
+
+function executed(request: PendingRequest): 'no' | 'unknown' {
+  return request.sent ? 'unknown' : 'no';
+}
+
+function dueOf(request: PendingRequest): number {
+  const { deadline, silenceMs } = request.options;
+  return silenceMs > 0 ? Math.min(deadline, request.lastSeen + silenceMs) : deadline;
+}
+
+function timeout(request: PendingRequest): StoreError {
+  const { options } = request;
+  if (dueOf(request) >= options.deadline)
+    return timedOut(options, request.sent ? 'waiting for the answer' : 'waiting to be sent', executed(request));
+  return new StoreError('TIMEOUT', `no answer and no progress for ${options.silenceMs} ms`, {
+    executed: executed(request),
+    figures: { readTimeoutMs: options.silenceMs },
+    hint: 'A tool that works in silence for longer needs a higher connectionPool.readTimeoutMs, or a timeoutMs of its own.',
+  });
+}
+
+function timedOut(options: RequestOptions, where: string, ran: 'no' | 'unknown'): StoreError {
+  return new StoreError('TIMEOUT', `timed out after ${options.timeoutMs} ms, ${where}`, {
+    executed: ran,
+    figures: { timeoutMs: options.timeoutMs },
+  });
+}
+
+function cancelled(signal: AbortSignal, ran: 'no' | 'unknown'): StoreError {
+  return new StoreError('CANCELLED', 'cancelled by the caller', { executed: ran, cause: signal.reason });
+}
+
+function connectionLost(request: PendingRequest, reason: Error): StoreError {
+  return request.sent
+    ? new StoreError('OUTCOME_UNKNOWN', `the connection was lost before the answer: ${reason.message}`, {
+        executed: 'unknown',
+        cause: reason,
+        hint: 'The call may have run. Repeat it only if that does no harm.',
+      })
+    : new StoreError('CONNECT_FAILED', `the connection was lost before the call was sent: ${reason.message}`, {
+        cause: reason,
+      });
+}
+
+function rpcError(method: string, error: unknown): StoreError {
+  const { code, message, data } = (typeof error === 'object' && error !== null ? error : {}) as Record<string, unknown>;
+  return new StoreError(
+    'RPC_ERROR',
+    `${method}: ${typeof message === 'string' ? message : 'error without a message'}`,
+    {
+      executed: 'yes',
+      rpcCode: typeof code === 'number' ? code : undefined,
+      data,
+    },
+  );
+}
+
+function malformed(request: PendingRequest): StoreError {
+  return new StoreError('PROTOCOL_ERROR', `${request.method}: the answer has neither one result nor one error`, {
+    executed: 'yes',
+  });
+}
