@@ -1,0 +1,102 @@
+/** Knows the shapes of a configuration: as people write it, as a whole document, and as a service that can be started. */
+
+import type { PerformanceOptions, ServiceOptions } from '../options.js';
+
+/** Where and how one service runs, with every variable filled in. */
+export type EndpointDefinition =
+  | {
+      readonly kind: 'stdio';
+      readonly command: string;
+      readonly args: readonly string[];
+      /** What the config declares (`envFile` below `env`), not the whole environment of the child. */
+      readonly env: Readonly<Record<string, string>>;
+      readonly cwd: string | undefined;
+    }
+  | { readonly kind: 'http' | 'sse'; readonly url: string; readonly headers: Readonly<Record<string, string>> }
+  /** An MCP server object in this process; only code can give it. */
+  | { readonly kind: 'memory'; readonly server: unknown };
+
+/** One service as people write it in `mcp.json`: templates such as `${TOKEN}` stand unexpanded. */
+export interface ServiceConfig {
+  type?: 'stdio' | 'http' | 'streamable-http' | 'streamableHttp' | 'sse';
+  command?: string;
+  args?: readonly string[];
+  env?: Readonly<Record<string, string>>;
+  /** A file of `KEY=VALUE` lines, relative to the folder of the config; `env` wins over it. */
+  envFile?: string;
+  url?: string;
+  headers?: Readonly<Record<string, string>>;
+  /** Relative to the folder of the config. */
+  cwd?: string;
+  /** Kept, but never started. */
+  disabled?: boolean;
+  /** Bounds one whole call: seconds below 1,000, else milliseconds. */
+  timeout?: number;
+  mcpstore?: ServiceOptions;
+  /** An MCP server object of this process; in code only. */
+  server?: unknown;
+  /** Keys of other programs; kept and ignored. */
+  [foreign: string]: unknown;
+}
+
+/** A service ready to be started. */
+export interface ServiceDefinition {
+  readonly name: string;
+  /** Exactly one for now. */
+  readonly endpoints: readonly EndpointDefinition[];
+  readonly options: ServiceOptions;
+  readonly disabled: boolean;
+  /** From `timeout`, in milliseconds. `options.calls.callTimeoutMs` says it more precisely, so it wins where both stand. */
+  readonly callTimeoutMs: number | undefined;
+  /** Equal for equal endpoints: when it changes, what runs must be replaced. 16 hexadecimal digits. */
+  readonly revision: string;
+  /** Equal for equal `options`, `disabled` and `callTimeoutMs`: when only this changes, nothing needs a restart. */
+  readonly settingsRevision: string;
+  /** As written, templates unexpanded: what may be shown and saved. */
+  readonly config: ServiceConfig;
+}
+
+/** A value that the user is asked for, as VS Code's `inputs` declare it. */
+export interface InputDefinition {
+  readonly id: string;
+  readonly type: string | undefined;
+  readonly description: string | undefined;
+  readonly default: string | undefined;
+  /** Do not show what is typed. */
+  readonly password: boolean;
+  /** The answers of a `pickString`. */
+  readonly options: readonly string[] | undefined;
+}
+
+/** One agent as `mcpstore.agents` declares it. */
+export interface AgentConfig {
+  /** Services of the store that it sees. */
+  readonly services: readonly string[] | undefined;
+  /** Its own services by their local names. */
+  readonly mcpServers: ReadonlyMap<string, ServiceConfig>;
+}
+
+/** A key of the file that this product does not act on. */
+export interface ForeignKey {
+  /** Such as `mcpServers.files.autoApprove`. */
+  readonly path: string;
+  /** 1-based. */
+  readonly line: number;
+  /** `'unknown'`: another program's key. `'unused'`: known, but of no effect beside this service's `command` or `url`. */
+  readonly why: 'unknown' | 'unused';
+}
+
+/** A checked `mcp.json`. */
+export interface ConfigDocument {
+  readonly file: string | undefined;
+  /** Exactly what stands in the file, a byte-order mark included. */
+  readonly text: string;
+  /** The key that its services stand under; `'mcpServers'` where there is none yet. */
+  readonly servicesKey: 'mcpServers' | 'servers';
+  readonly services: ReadonlyMap<string, ServiceConfig>;
+  readonly performance: PerformanceOptions | undefined;
+  readonly agents: ReadonlyMap<string, AgentConfig>;
+  readonly inputs: readonly InputDefinition[];
+  /** Told by `mcpstore check`. */
+  readonly foreign: readonly ForeignKey[];
+}

@@ -1,0 +1,169 @@
+/** Knows how a service as written becomes one that can be started: variables, env file, paths, time. */
+
+import { homedir } from 'node:os';
+import { resolve } from 'node:path';
+import { readBounded } from '../_util/read-file.js';
+import { asError, type StoreError } from '../errors.js';
+import type { ConfigDocument, EndpointDefinition, ServiceConfig, ServiceDefinition } from './definition.js';
+import { EnvFileProblem, parseEnvFile } from './env-file.js';
+import { configInvalid } from './failures.js';
+import type { Path } from './json-tree.js';
+import { locate } from './load.js';
+import { identityOf, revisionOf } from './revision.js';
+import { SERVICE_TYPES } from './schema.js';
+import { expandText, VariableProblem, type VariableSource } from './variables.js';
+
+/** What the variables of a service stand for. */
+export interface ExpandContext {
+  /** Environment, such as `process.env`. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** `${workspaceFolder}`: for a project's file its folder, else the working folder. */
+  readonly workspaceFolder: string;
+  /** Folder of the file: `cwd` and `envFile` are relative to it. */
+  readonly baseDir: string;
+  /** Answers `${input:id}`; asked once for each id of a service. `undefined`: there is no answer. */
+  readonly input?: ((id: string) => Promise<string | undefined>) | undefined;
+  /** `${userHome}`. Default: the user's home folder. */
+  readonly userHome?: string | undefined;
+  /** Where the service stands, so that errors have file and line. */
+  readonly document?: ConfigDocument | undefined;
+  /** The service's place in the document. Default: under its services. */
+  readonly path?: Path | undefined;
+}
+
+const MAX_ENV_FILE_BYTES = 1024 * 1024;
+
+/**
+ * @param config - checked before, by `parseConfig` or `checkServiceConfig`
+ * @throws StoreError `CONFIG_INVALID` for this service alone: it names the variable and the field, never a value.
+ */
+export async function expandService(
+  name: string,
+  config: ServiceConfig,
+  context: ExpandContext,
+): Promise<ServiceDefinition> {
+  const endpoint = await new Expansion(name, config, context).endpoint();
+  const options = config.mcpstore ?? {};
+  const disabled = config.disabled ?? false;
+  const callTimeoutMs = config.timeout === undefined ? undefined : toMs(config.timeout);
+  return Object.freeze({
+    name,
+    endpoints: Object.freeze([Object.freeze(endpoint)]),
+    options,
+    disabled,
+    callTimeoutMs,
+    revision: revisionOf(
+      endpoint.kind === 'memory' ? { kind: 'memory', server: identityOf(endpoint.server as object) } : endpoint,
+    ),
+    settingsRevision: revisionOf({ options, disabled, callTimeoutMs }),
+    config,
+  });
+}
+
+/** People write both 30 and 30000 for half a minute. */
+function toMs(timeout: number): number {
+  return Math.max(1, Math.round(timeout < 1_000 ? timeout * 1_000 : timeout));
+}
+
+class Expansion {
+  readonly #name: string;
+  readonly #config: ServiceConfig;
+  readonly #context: ExpandContext;
+  readonly #source: VariableSource;
+
+  constructor(name: string, config: ServiceConfig, context: ExpandContext) {
+    this.#name = name;
+    this.#config = config;
+    this.#context = context;
+    const answers = new Map<string, Promise<string | undefined>>();
+    this.#source = {
+      env: context.env,
+      workspaceFolder: context.workspaceFolder,
+      userHome: context.userHome ?? homedir(),
+      async input(id) {
+        const answer = answers.get(id) ?? context.input?.(id) ?? Promise.resolve(undefined);
+        answers.set(id, answer);
+        return await answer;
+      },
+    };
+  }
+
+  async endpoint(): Promise<EndpointDefinition> {
+    const { server, command, args = [], env = {}, cwd, url = '', headers = {}, type } = this.#config;
+    if (server !== undefined) return { kind: 'memory', server };
+    if (command === undefined) {
+      const kind = SERVICE_TYPES.get(type) === 'sse' ? 'sse' : 'http';
+      return { kind, url: await this.#url(url), headers: await this.#headers(headers) };
+    }
+    return {
+      kind: 'stdio',
+      command: await this.#text(command, 'command'),
+      args: Object.freeze(await Promise.all(args.map((arg, i) => this.#text(arg, 'args', i)))),
+      env: Object.freeze(Object.assign(await this.#envFile(), await this.#map(env, 'env'))),
+      cwd: cwd === undefined ? undefined : resolve(this.#context.baseDir, await this.#text(cwd, 'cwd')),
+    };
+  }
+
+  async #url(template: string): Promise<string> {
+    const url = await this.#text(template, 'url');
+    // The address is not shown: it may hold a token.
+    if (!URL.canParse(url) || !['http:', 'https:'].includes(new URL(url).protocol))
+      throw this.#problem(['url'], 'expected an address such as https://example.com/mcp');
+    return url;
+  }
+
+  async #headers(templates: Readonly<Record<string, string>>): Promise<Readonly<Record<string, string>>> {
+    const headers = await this.#map(templates, 'headers');
+    for (const [name, value] of Object.entries(headers))
+      if (!/^[\t\x20-\x7e\x80-\xff]*$/.test(value))
+        throw this.#problem(
+          ['headers', name],
+          'its value has a line break or a character that HTTP cannot carry',
+          'A value read from a file often ends with a line break.',
+        );
+    return Object.freeze(headers);
+  }
+
+  async #envFile(): Promise<Record<string, string>> {
+    const written = this.#config.envFile;
+    if (written === undefined) return Object.create(null);
+    const file = resolve(this.#context.baseDir, await this.#text(written, 'envFile'));
+    try {
+      const bytes = await readBounded(file, MAX_ENV_FILE_BYTES);
+      if (bytes === undefined) throw this.#problem(['envFile'], `${file} is larger than 1 MiB`);
+      return parseEnvFile(bytes.toString('utf8'));
+    } catch (error) {
+      if (error instanceof EnvFileProblem)
+        throw this.#problem(['envFile'], `${file}:${error.line}: ${error.message}`, undefined, error);
+      if ((error as NodeJS.ErrnoException).syscall === undefined) throw error;
+      throw this.#problem(['envFile'], `cannot read ${file}: ${asError(error).message}`, undefined, error);
+    }
+  }
+
+  async #map(templates: Readonly<Record<string, string>>, field: string): Promise<Record<string, string>> {
+    const out: Record<string, string> = Object.create(null);
+    for (const [key, template] of Object.entries(templates)) out[key] = await this.#text(template, field, key);
+    return out;
+  }
+
+  async #text(template: string, ...at: (string | number)[]): Promise<string> {
+    let text = template;
+    if (template.includes('${'))
+      try {
+        text = await expandText(template, this.#source);
+      } catch (error) {
+        if (!(error instanceof VariableProblem)) throw error;
+        throw this.#problem(at, error.message, error.hint);
+      }
+    if (text.includes('\0')) throw this.#problem(at, 'a NUL character cannot be passed on');
+    if (text === '' && (at[0] === 'command' || at[0] === 'url')) throw this.#problem(at, 'is empty when filled in');
+    return text;
+  }
+
+  #problem(at: Path, message: string, hint?: string, cause?: unknown): StoreError {
+    const { document } = this.#context;
+    const path = [...(this.#context.path ?? [document?.servicesKey ?? 'mcpServers', this.#name]), ...at];
+    const position = document === undefined ? { line: undefined, column: undefined } : locate(document, path);
+    return configInvalid({ file: document?.file, path, ...position }, message, { hint, service: this.#name, cause });
+  }
+}
