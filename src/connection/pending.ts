@@ -57,6 +57,11 @@ export class Pending {
     return this.#requests.values();
   }
 
+  /** Is a request with this id under way? */
+  has(id: string): boolean {
+    return this.#requests.has(id);
+  }
+
   /** Registers a request; `send` hands it over and marks `sent`. What `send` throws rejects the request. */
   open(method: string, options: RequestOptions, send: (request: PendingRequest) => void): Promise<RpcResult> {
     return new Promise((resolve, reject) => {
@@ -80,7 +85,7 @@ export class Pending {
         request.offAbort = onAbort(signal, () =>
           this.#giveUp(request, cancelled(signal, executed(request)), 'cancelled by the caller'),
         );
-      this.#arm(dueOf(request));
+      this.#arm(dueOf(request, now));
       try {
         send(request);
       } catch (error) {
@@ -159,9 +164,9 @@ export class Pending {
     const now = this.#clock.now();
     let next = Number.POSITIVE_INFINITY;
     for (const request of [...this.#requests.values()]) {
-      const due = dueOf(request);
+      const due = dueOf(request, now);
       if (due > now) next = Math.min(next, due);
-      else this.#giveUp(request, timeout(request), 'timed out');
+      else this.#giveUp(request, timeout(request, now), 'timed out');
     }
     if (next !== Number.POSITIVE_INFINITY) this.#arm(next);
   }
@@ -171,14 +176,15 @@ function executed(request: PendingRequest): 'no' | 'unknown' {
   return request.sent ? 'unknown' : 'no';
 }
 
-function dueOf(request: PendingRequest): number {
+/** Silence counts from the sending on: a request that is still in line for a socket is not waiting for the server. */
+function dueOf(request: PendingRequest, now: number): number {
   const { deadline, silenceMs } = request.options;
-  return silenceMs > 0 ? Math.min(deadline, request.lastSeen + silenceMs) : deadline;
+  return silenceMs > 0 ? Math.min(deadline, (request.sent ? request.lastSeen : now) + silenceMs) : deadline;
 }
 
-function timeout(request: PendingRequest): StoreError {
+function timeout(request: PendingRequest, now: number): StoreError {
   const { options } = request;
-  if (dueOf(request) >= options.deadline)
+  if (dueOf(request, now) >= options.deadline)
     return timedOut(options, request.sent ? 'waiting for the answer' : 'waiting to be sent', executed(request));
   return new StoreError('TIMEOUT', `no answer and no progress for ${options.silenceMs} ms`, {
     executed: executed(request),

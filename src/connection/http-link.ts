@@ -1,0 +1,254 @@
+/** Knows what all exchanges of one HTTP connection share: headers, session, sockets, and where messages go. */
+
+import type { Clock, Timer } from '../_util/clock.js';
+import { StoreError } from '../errors.js';
+import type { Channel } from './channel.js';
+import { type Peer, type ResponseHeaders, redirectError, unusable } from './http-errors.js';
+import type { Exchange, ExchangeLimits } from './http-exchange.js';
+import { claimedVersion, configuredHeaders, headerOf, redactor } from './http-headers.js';
+import { SocketPool } from './http-sockets.js';
+import { deliver } from './messages.js';
+import type { Pending } from './pending.js';
+
+export interface HttpOptions {
+  readonly url: URL;
+  readonly headers: Readonly<Record<string, string>>;
+  /** The most keep-alive sockets for requests. */
+  readonly sockets: number;
+  /** The first so many are not closed by us for being idle. */
+  readonly minSockets: number;
+  /** How long the other sockets may idle, in milliseconds. */
+  readonly idleMs: number;
+  readonly connectTimeoutMs: number;
+  /** Longest time for handing a request to its socket, in milliseconds. */
+  readonly writeTimeoutMs: number;
+  /** Default 10 MiB. */
+  readonly maxMessageBytes?: number | undefined;
+  readonly clock: Clock;
+  /** A line that should have been a message and is none. */
+  readonly onNoise?: ((line: string) => void) | undefined;
+  readonly onLog?: ((text: string) => void) | undefined;
+  /** Notices of the server may have been missed: lists should be fetched again. */
+  readonly onGap?: (() => void) | undefined;
+}
+
+/** The fields of a message that tell what it is. */
+export interface WireMessage {
+  readonly id?: string | number | null | undefined;
+  readonly method?: string | undefined;
+}
+
+/** An answered stream is given so long to end by itself, which keeps its socket; then it is closed. */
+const LINGER_MS = 250;
+const MAX_REDIRECTS = 3;
+/** Notifications and answers to the server get their own sockets: requests that wait for them may hold all the others. */
+const SIDE_SOCKETS = 2;
+/** A GET stream, and a few subscriptions. */
+const STREAM_SOCKETS = 16;
+const DEFAULT_MAX_MESSAGE_BYTES = 10 * 1024 * 1024;
+
+export class HttpLink implements Peer, ExchangeLimits {
+  readonly label: string;
+  readonly redact: (text: string) => string;
+  readonly clock: Clock;
+  readonly maxMessageBytes: number;
+  readonly writeTimeoutMs: number;
+  readonly options: HttpOptions;
+  readonly channel: Channel;
+  readonly pending: Pending;
+  readonly requests: SocketPool;
+  readonly side: SocketPool;
+  readonly streams: SocketPool;
+  /** Requests of the SDK under way, by their id. */
+  readonly sdkRequests = new Map<unknown, { stop(): void }>();
+  path: string;
+  sessionId: string | undefined;
+  closeReason: Error | undefined;
+  /** The stream of the server's own messages, which ends with the connection. */
+  listening: { stop(): void } | undefined;
+  readonly #base: string[];
+  #post: string[] | undefined;
+  #version: string | undefined;
+  #envelope: Readonly<Record<string, unknown>> | undefined;
+  readonly #lingering = new Map<Exchange, number>();
+  #lingerTimer: Timer | undefined;
+
+  constructor(options: HttpOptions, channel: Channel, pending: Pending) {
+    const { url } = options;
+    this.options = options;
+    this.channel = channel;
+    this.pending = pending;
+    this.clock = options.clock;
+    this.maxMessageBytes = options.maxMessageBytes ?? DEFAULT_MAX_MESSAGE_BYTES;
+    this.writeTimeoutMs = options.writeTimeoutMs;
+    this.label = url.origin + url.pathname;
+    this.path = url.pathname + url.search;
+    this.#base = configuredHeaders(url, options.headers);
+    this.redact = redactor(url, this.#base);
+    const { idleMs, connectTimeoutMs } = options;
+    const sockets = Math.max(1, options.sockets);
+    this.requests = new SocketPool(url.origin, { sockets, minSockets: options.minSockets, idleMs, connectTimeoutMs });
+    const aside = { minSockets: 0, idleMs: Math.min(idleMs, 5_000), connectTimeoutMs };
+    this.side = new SocketPool(url.origin, { ...aside, sockets: SIDE_SOCKETS });
+    this.streams = new SocketPool(url.origin, { ...aside, sockets: STREAM_SOCKETS, background: true });
+  }
+
+  get modern(): boolean {
+    return this.#envelope !== undefined;
+  }
+
+  get envelope(): Readonly<Record<string, unknown>> | undefined {
+    return this.#envelope;
+  }
+
+  setEnvelope(meta: Readonly<Record<string, unknown>> | undefined): void {
+    this.#envelope = meta;
+    if (meta) this.setVersion(claimedVersion({ _meta: meta }) ?? this.#version);
+  }
+
+  setVersion(version: string | undefined): void {
+    this.#version = version;
+    this.#post = undefined;
+  }
+
+  setSession(id: string | undefined): void {
+    this.sessionId = id;
+    this.#post = undefined;
+  }
+
+  /** Headers of every POST, as one list that is shared and never changed. */
+  get postHeaders(): string[] {
+    this.#post ??= [
+      ...this.#connectionHeaders(),
+      'content-type',
+      'application/json',
+      'accept',
+      'application/json, text/event-stream',
+    ];
+    return this.#post;
+  }
+
+  streamHeaders(lastEventId: string | undefined): string[] {
+    const headers = [...this.#connectionHeaders(), 'accept', 'text/event-stream'];
+    if (lastEventId !== undefined) headers.push('last-event-id', lastEventId);
+    return headers;
+  }
+
+  sessionHeaders(): string[] {
+    return this.#connectionHeaders();
+  }
+
+  #connectionHeaders(): string[] {
+    const headers = [...this.#base];
+    if (this.#version !== undefined) headers.push('mcp-protocol-version', this.#version);
+    if (this.sessionId !== undefined) headers.push('mcp-session-id', this.sessionId);
+    return headers;
+  }
+
+  /** Routes the data of an event: a message, or a batch of them. What is neither is noise. Returns what was routed. */
+  receive(data: string): readonly WireMessage[] {
+    if (data === '') return [];
+    let value: unknown;
+    try {
+      value = JSON.parse(data);
+    } catch {
+      // Told below.
+    }
+    const messages = messagesOf(value);
+    if (messages === undefined) this.options.onNoise?.(this.redact(data.slice(0, 1024)));
+    else deliver(value, this.pending, this.channel);
+    return messages ?? [];
+  }
+
+  /** Routes the JSON body of a reply, or says why that cannot be done. */
+  receiveBody(body: string, status: number): readonly WireMessage[] | StoreError {
+    if (body === '') return unusable(this, `answered ${status} without a result`);
+    let value: unknown;
+    try {
+      value = JSON.parse(body);
+    } catch (error) {
+      return unusable(this, 'answered with something that is not JSON', body, error);
+    }
+    const messages = messagesOf(value);
+    if (messages === undefined) return unusable(this, 'answered with JSON that is no message', body);
+    deliver(value, this.pending, this.channel);
+    return messages;
+  }
+
+  /** Its answer is there; gives it a moment to end, so that its socket stays usable. */
+  linger(exchange: Exchange): void {
+    if (this.#lingering.size > 512) for (const one of this.#lingering.keys()) if (one.over) this.#lingering.delete(one);
+    this.#lingering.set(exchange, this.clock.now() + LINGER_MS);
+    this.#lingerTimer ??= this.clock.after(LINGER_MS, () => this.#sweep());
+  }
+
+  #sweep(): void {
+    const now = this.clock.now();
+    this.#lingerTimer = undefined;
+    let rest = false;
+    for (const [exchange, due] of this.#lingering) {
+      if (exchange.over || due <= now) {
+        exchange.stop();
+        this.#lingering.delete(exchange);
+      } else rest = true;
+    }
+    if (rest) this.#lingerTimer = this.clock.after(LINGER_MS, () => this.#sweep());
+  }
+
+  /** The path to repeat a POST on, or why this redirect is not followed. */
+  redirect(status: number, headers: ResponseHeaders, hops: number): string | StoreError {
+    const location = headerOf(headers, 'location');
+    const { origin } = this.options.url;
+    let target: URL | undefined;
+    try {
+      target = location === undefined ? undefined : new URL(location, origin + this.path);
+    } catch {
+      // Not a URL: the error says that it leads nowhere.
+    }
+    if ((status !== 307 && status !== 308) || target?.origin !== origin || hops >= MAX_REDIRECTS)
+      return redirectError(this, status, target);
+    const path = target.pathname + target.search;
+    // Frameworks answer `/mcp` with a 307 to `/mcp/`: asked once is enough.
+    const [from, to] = [this.path.split('?', 1)[0]!, target.pathname];
+    if (status === 308 || from === `${to}/` || to === `${from}/`) this.path = path;
+    return path;
+  }
+
+  /** Does this answer mean that the server no longer knows our session? */
+  lostSession(status: number, text: string): boolean {
+    if (this.sessionId === undefined) return false;
+    if (status === 404) return true;
+    return status === 400 && /session|not initialized/i.test(text) && UNKNOWN_SESSION.test(text);
+  }
+
+  /** The session is gone: no new request goes out, what is under way settles by itself. */
+  expire(status: number): StoreError {
+    const error = new StoreError('CONNECT_FAILED', `${this.label} no longer knows our session (${status})`, {
+      figures: { sessionExpired: true, status, retryable: true },
+    });
+    this.end(error);
+    return error;
+  }
+
+  /** The connection is over, for this reason. Only the first reason counts; `onclose` is called once. */
+  end(reason: Error): void {
+    if (this.closeReason !== undefined) return;
+    this.closeReason = reason;
+    this.listening?.stop();
+    this.requests.failWaiting(reason, true);
+    this.channel.onclose?.();
+  }
+
+  async destroy(): Promise<void> {
+    this.#lingerTimer?.cancel();
+    this.#lingering.clear();
+    await Promise.all([this.requests.destroy(), this.side.destroy(), this.streams.destroy()]);
+  }
+}
+
+function messagesOf(value: unknown): readonly WireMessage[] | undefined {
+  const messages: unknown[] = Array.isArray(value) ? value : [value];
+  return messages.every((one) => typeof one === 'object' && one !== null) ? (messages as WireMessage[]) : undefined;
+}
+
+const UNKNOWN_SESSION = /unknown|invalid|expired|not (found|exist|valid|initialized)|no valid|does ?n.t exist|no such/i;

@@ -1,0 +1,132 @@
+/** Knows the GET stream of a legacy connection: what the server says unasked, and how often a lost stream is reopened. */
+
+import type { Timer } from '../_util/clock.js';
+import { asError } from '../errors.js';
+import { retryAfter } from './http-errors.js';
+import { type BodyKind, Exchange } from './http-exchange.js';
+import { headerOf, mediaType } from './http-headers.js';
+import type { HttpLink } from './http-link.js';
+import type { SseEvent } from './sse-parser.js';
+
+/** Tries in a row that bring no event. */
+const MAX_TRIES = 5;
+const FIRST_DELAY_MS = 1_000;
+const MAX_DELAY_MS = 30_000;
+/** Many servers close every stream at once and mean it politely: no wish of theirs makes us ask faster than this. */
+const MIN_DELAY_MS = 100;
+/** A stream that held for so long was a good one, even if the server had nothing to say. */
+const GOOD_STREAM_MS = 30_000;
+
+export class ListenStream {
+  readonly link: HttpLink;
+  #exchange: ListenExchange | undefined;
+  #timer: Timer | undefined;
+  #tries = 0;
+  #stopped = false;
+  #lastEventId: string | undefined;
+  #retryMs: number | undefined;
+  #openedAt: number | undefined;
+  #everOpen = false;
+
+  constructor(link: HttpLink) {
+    this.link = link;
+  }
+
+  start(): void {
+    if (this.#stopped) return;
+    this.#openedAt = undefined;
+    this.#exchange = new ListenExchange(this, this.#lastEventId);
+    this.link.streams.run(this.#exchange);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#timer?.cancel();
+    this.#exchange?.stop();
+  }
+
+  opened(): void {
+    this.#openedAt = this.link.clock.now();
+    // Without an id the server cannot know what we missed.
+    if (this.#everOpen && this.#lastEventId === undefined) this.link.options.onGap?.();
+    this.#everOpen = true;
+  }
+
+  event(event: SseEvent): void {
+    this.#tries = 0;
+    if (event.id !== undefined) this.#lastEventId = event.id;
+    this.link.receive(event.data);
+  }
+
+  /** The stream is over, or did not come about; `retryMs` is the server's wish. */
+  lost(retryMs: number | undefined): void {
+    if (this.#stopped) return;
+    const { link } = this;
+    if (retryMs !== undefined) this.#retryMs = retryMs;
+    if (this.#openedAt !== undefined && link.clock.now() - this.#openedAt >= GOOD_STREAM_MS) this.#tries = 0;
+    if (this.#tries >= MAX_TRIES) {
+      this.giveUp('it keeps ending without an event');
+      return;
+    }
+    const backoff = FIRST_DELAY_MS * 2 ** this.#tries * (0.5 + link.clock.random() / 2);
+    this.#tries++;
+    const delay = Math.min(Math.max(this.#retryMs ?? backoff, MIN_DELAY_MS), MAX_DELAY_MS);
+    this.#timer = link.clock.after(delay, () => this.start());
+  }
+
+  giveUp(why: string): void {
+    this.stop();
+    this.link.options.onLog?.(`${this.link.label}: no stream for the server's own messages: ${why}`);
+  }
+
+  /** Refused with this status. */
+  refused(status: number, retryAfterMs: number | undefined, text: string): void {
+    const { link } = this;
+    if (status === 429 || status >= 500) this.lost(retryAfterMs);
+    // A first 404 comes from servers without such a stream; a later one says that the session is gone.
+    else if (this.#everOpen && link.lostSession(status, text)) link.expire(status);
+    else if (status === 405) this.stop();
+    else this.giveUp(`the server answered ${status}`);
+  }
+}
+
+class ListenExchange extends Exchange {
+  readonly #stream: ListenStream;
+
+  constructor(stream: ListenStream, lastEventId: string | undefined) {
+    const { link } = stream;
+    super(link, 'GET', link.path, link.streamHeaders(lastEventId));
+    this.#stream = stream;
+  }
+
+  protected override sent(): void {}
+
+  protected override head(): BodyKind {
+    const { status } = this;
+    if (status >= 300) return 'text';
+    if (mediaType(this.headers['content-type']) === 'text/event-stream') {
+      this.#stream.opened();
+      return 'events';
+    }
+    this.#stream.giveUp('the server answered with something that is no event stream');
+    return 'text';
+  }
+
+  protected override event(event: SseEvent): void {
+    this.#stream.event(event);
+  }
+
+  protected override text(body: string): void {
+    const { link } = this.#stream;
+    this.#stream.refused(this.status, retryAfter(headerOf(this.headers, 'retry-after'), link.clock.wall()), body);
+  }
+
+  protected override end(): void {
+    this.#stream.lost(this.sse?.retryMs);
+  }
+
+  protected override failed(error: Error): void {
+    this.#stream.link.options.onLog?.(`${this.#stream.link.label}: stream lost: ${asError(error).message}`);
+    this.#stream.lost(this.sse?.retryMs);
+  }
+}

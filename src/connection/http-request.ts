@@ -1,0 +1,145 @@
+/** Knows how one request of ours goes over HTTP: posted, answered as JSON or as a stream of events, or refused. */
+
+import { StoreError } from '../errors.js';
+import { networkError, statusError, unusable } from './http-errors.js';
+import { type BodyKind, Exchange } from './http-exchange.js';
+import { addMessageHeaders, addRequestHeaders, mediaType } from './http-headers.js';
+import type { HttpLink } from './http-link.js';
+import { resume } from './http-resume.js';
+import { stringify, wireParams } from './messages.js';
+import type { PendingRequest } from './pending.js';
+import type { SseEvent } from './sse-parser.js';
+
+/** Posts a request that `pending` has opened; its answer settles it there. */
+export function postRequest(
+  link: HttpLink,
+  request: PendingRequest,
+  params: Record<string, unknown> | undefined,
+): void {
+  const { envelope } = link;
+  const body = `{"jsonrpc":"2.0","id":"${request.id}","method":${JSON.stringify(request.method)},"params":${stringify(wireParams(request, params, envelope))}}`;
+  let headers = link.postHeaders;
+  if (envelope !== undefined || request.options.headers !== undefined) {
+    headers = [...headers];
+    if (envelope !== undefined) addMessageHeaders(headers, request.method, params);
+    addRequestHeaders(headers, request.options.headers);
+  }
+  link.requests.run(new RequestExchange(link, request, link.path, headers, body, 0));
+}
+
+class RequestExchange extends Exchange {
+  readonly #link: HttpLink;
+  readonly #request: PendingRequest;
+  readonly #headers: string[];
+  readonly #body: string;
+  readonly #hops: number;
+  #lastEventId: string | undefined;
+
+  constructor(link: HttpLink, request: PendingRequest, path: string, headers: string[], body: string, hops: number) {
+    super(link, 'POST', path, headers, body);
+    this.#link = link;
+    this.#request = request;
+    this.#headers = headers;
+    this.#body = body;
+    this.#hops = hops;
+    request.stop = () => this.stop();
+  }
+
+  protected override sent(): void {
+    this.#request.sent = true;
+    this.#request.lastSeen = this.#link.clock.now();
+  }
+
+  protected override head(): BodyKind {
+    if (this.status >= 300) return 'text';
+    const type = mediaType(this.headers['content-type']);
+    if (type === 'text/event-stream') return 'events';
+    if (type !== 'application/json' && this.status !== 202 && this.status !== 204) {
+      this.#fail(
+        unusable(this.#link, `answered with ${type ?? 'no content type'} where JSON or an event stream is due`),
+      );
+      this.stop();
+    }
+    return 'text';
+  }
+
+  protected override event(event: SseEvent): void {
+    if (event.id !== undefined) this.#lastEventId = event.id;
+    this.#request.lastSeen = this.#link.clock.now();
+    this.#link.receive(event.data);
+    if (!this.#waits) this.#link.linger(this);
+  }
+
+  protected override text(body: string): void {
+    const error = this.status >= 300 ? this.#refused(body) : this.#answered(body);
+    if (error !== undefined) this.#fail(error);
+  }
+
+  #answered(body: string): StoreError | undefined {
+    const received = this.#link.receiveBody(body, this.status);
+    if (received instanceof StoreError) return received;
+    return this.#waits ? unusable(this.#link, 'answered with messages, but not with the result', body) : undefined;
+  }
+
+  protected override end(): void {
+    this.#lost(new Error('the stream ended'));
+  }
+
+  protected override failed(error: Error): void {
+    if (error instanceof StoreError) this.#fail(error);
+    else this.#lost(error);
+  }
+
+  get #waits(): boolean {
+    return this.#link.pending.has(this.#request.id);
+  }
+
+  /** The answer will not come on this stream; a legacy server that numbers its events may still have it. */
+  #lost(error: Error): void {
+    if (!this.#waits) return;
+    const lastEventId = this.#lastEventId;
+    if (lastEventId !== undefined && !this.#link.modern)
+      resume(this.#link, this.#request, lastEventId, this.sse?.retryMs, error);
+    else this.#fail(networkError(this.#link, error, this.#request.sent));
+  }
+
+  /** What a status other than 2xx means: an error, or nothing where the request goes on or was answered. */
+  #refused(body: string): StoreError | undefined {
+    const link = this.#link;
+    const request = this.#request;
+    const { status, headers } = this;
+    if (status < 400) {
+      const path = link.redirect(status, headers, this.#hops);
+      if (typeof path !== 'string') return path;
+      // A redirect says that nothing ran.
+      request.sent = false;
+      if (this.#waits)
+        link.requests.run(new RequestExchange(link, request, path, this.#headers, this.#body, this.#hops + 1));
+      return undefined;
+    }
+    if (status < 500 && status !== 401 && status !== 403 && status !== 429) {
+      const answer = errorAnswer(body);
+      if (answer?.id !== request.id && !link.modern && link.lostSession(status, body)) return link.expire(status);
+      if (answer !== undefined) {
+        link.pending.settle({ id: request.id, error: answer.error });
+        return undefined;
+      }
+    }
+    return statusError(link, status, headers, body, link.clock.wall());
+  }
+
+  #fail(error: Error): void {
+    this.#link.pending.fail(this.#request, error);
+  }
+}
+
+/** A JSON-RPC error in the body of a refusal. Its id may be null, where the server did not get as far as reading one. */
+export function errorAnswer(body: string): { id: unknown; error: Record<string, unknown> } | undefined {
+  if (!body.trimStart().startsWith('{')) return undefined;
+  try {
+    const { id, error } = JSON.parse(body) as { id?: unknown; error?: Record<string, unknown> };
+    return typeof error?.['code'] === 'number' ? { id, error } : undefined;
+  } catch {
+    return undefined;
+  }
+}

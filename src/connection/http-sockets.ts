@@ -1,0 +1,195 @@
+/** Knows the keep-alive sockets of one kind of traffic to one origin, and the exchanges that wait in line for one. */
+
+import { buildConnector, Client } from 'undici';
+import type { Exchange } from './http-exchange.js';
+
+export interface SocketPoolOptions {
+  /** The most sockets. */
+  readonly sockets: number;
+  /** The first so many are not closed by us for being idle; the server may still do so. */
+  readonly minSockets: number;
+  /** How long the others may idle. */
+  readonly idleMs: number;
+  readonly connectTimeoutMs: number;
+  /** Sockets that wait for news only must not keep the process alive. */
+  readonly background?: boolean;
+}
+
+/** One socket's place: undici's client connects it when it is needed, again if it was closed. */
+interface Slot {
+  readonly client: Client;
+  exchange: Exchange | undefined;
+  open: boolean;
+}
+
+/** The longest delay that a Node timer takes. */
+const FOREVER_MS = 2 ** 31 - 1;
+
+/**
+ * Not undici's own Pool, for three reasons: it opens a second socket for sequential calls (a client counts as busy
+ * until the next turn of the event loop), a request in its queue cannot be taken out, and the slots that are kept open
+ * should be the ones that are used first. A slot takes one exchange at a time; the lowest free one is taken, so the
+ * higher ones idle and close.
+ */
+export class SocketPool {
+  readonly #origin: string;
+  readonly #options: SocketPoolOptions;
+  readonly #connect: ReturnType<typeof buildConnector>;
+  readonly #slots: Slot[] = [];
+  readonly #line = new Line();
+  #busy = 0;
+  #destroyed = false;
+  /** Connections made. */
+  opened = 0;
+  /** Connections that could not be made. */
+  failedConnects = 0;
+
+  constructor(origin: string, options: SocketPoolOptions) {
+    this.#origin = origin;
+    this.#options = options;
+    const connect = buildConnector({ timeout: options.connectTimeoutMs });
+    // undici takes back only its own unref, so this one holds for the life of the socket.
+    this.#connect = options.background
+      ? (target, callback) =>
+          connect(target, (...result) => {
+            result[1]?.unref();
+            callback(...result);
+          })
+      : connect;
+  }
+
+  figures(): { open: number; idle: number; inFlight: number; waiting: number } {
+    let open = 0;
+    let idle = 0;
+    for (const slot of this.#slots) {
+      if (!slot.open) continue;
+      open++;
+      if (slot.exchange === undefined) idle++;
+    }
+    return { open, idle, inFlight: this.#busy, waiting: this.#line.size };
+  }
+
+  /** Starts an exchange on the first free socket, or puts it in line. */
+  run(exchange: Exchange): void {
+    exchange.pool = this;
+    const slot = this.#free();
+    if (this.#destroyed) exchange.onResponseError(null, new Error('closed'));
+    else if (slot !== undefined) this.#start(slot, exchange);
+    else this.#line.push(exchange);
+  }
+
+  #free(): Slot | undefined {
+    if (this.#busy < this.#slots.length) return this.#slots.find((slot) => slot.exchange === undefined);
+    return this.#slots.length < this.#options.sockets ? this.#grow() : undefined;
+  }
+
+  /** Takes an exchange that still waits out of the line; it hears nothing more. */
+  withdraw(exchange: Exchange): boolean {
+    return this.#line.remove(exchange);
+  }
+
+  /** The exchange is over: its socket goes to the next in line. */
+  release(exchange: Exchange): void {
+    const slot = this.#slots.find((one) => one.exchange === exchange);
+    if (slot === undefined) return;
+    slot.exchange = undefined;
+    this.#busy--;
+    const next = this.#destroyed ? undefined : this.#line.shift();
+    // Handed over at once, while undici still completes the last response: it then writes the request in the next
+    // turn, where a socket without anything to do is first checked for having been closed.
+    if (next !== undefined) this.#start(slot, next);
+  }
+
+  /** Ends what waits for a socket. While no socket is open, one failed connection speaks for all that wait. */
+  failWaiting(error: Error, always = false): void {
+    if (!always && this.#slots.some((slot) => slot.open)) return;
+    for (let next = this.#line.shift(); next !== undefined; next = this.#line.shift())
+      next.onResponseError(null, error);
+  }
+
+  async destroy(): Promise<void> {
+    this.#destroyed = true;
+    this.failWaiting(new Error('closed'), true);
+    await Promise.all(this.#slots.map((slot) => slot.client.destroy()));
+  }
+
+  #start(slot: Slot, exchange: Exchange): void {
+    slot.exchange = exchange;
+    this.#busy++;
+    slot.client.dispatch(exchange.options, exchange);
+  }
+
+  #grow(): Slot {
+    const { minSockets, idleMs } = this.#options;
+    const idle = this.#slots.length < minSockets ? FOREVER_MS : Math.min(Math.max(idleMs, 1), FOREVER_MS);
+    const client = new Client(this.#origin, {
+      connect: this.#connect,
+      pipelining: 1,
+      // A shorter time in the server's Keep-Alive header wins over ours; a longer one does not.
+      keepAliveTimeout: idle,
+      keepAliveMaxTimeout: idle,
+      // Requests have their own deadlines, and a stream may be silent for hours.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    });
+    const slot: Slot = { client, exchange: undefined, open: false };
+    client.on('connect', () => {
+      slot.open = true;
+      this.opened++;
+    });
+    client.on('disconnect', () => {
+      slot.open = false;
+    });
+    client.on('connectionError', () => {
+      this.failedConnects++;
+    });
+    this.#slots.push(slot);
+    return slot;
+  }
+}
+
+/** First in, first out, and anyone may leave. Who left is skipped, and cleared away before such gaps prevail. */
+class Line {
+  #items: Exchange[] = [];
+  #head = 0;
+  readonly #left = new Set<Exchange>();
+
+  get size(): number {
+    return this.#items.length - this.#head - this.#left.size;
+  }
+
+  push(exchange: Exchange): void {
+    exchange.waiting = true;
+    this.#items.push(exchange);
+  }
+
+  remove(exchange: Exchange): boolean {
+    if (!exchange.waiting) return false;
+    exchange.waiting = false;
+    this.#left.add(exchange);
+    if (this.#left.size * 2 > this.#items.length - this.#head) {
+      this.#items = this.#items.slice(this.#head).filter((item) => !this.#left.has(item));
+      this.#head = 0;
+      this.#left.clear();
+    }
+    return true;
+  }
+
+  shift(): Exchange | undefined {
+    while (this.#head < this.#items.length) {
+      const item = this.#items[this.#head++]!;
+      if (this.#head > 1024 && this.#head * 2 > this.#items.length) {
+        this.#items = this.#items.slice(this.#head);
+        this.#head = 0;
+      }
+      if (this.#left.delete(item)) continue;
+      item.waiting = false;
+      return item;
+    }
+    if (this.#head > 0) {
+      this.#items = [];
+      this.#head = 0;
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,108 @@
+/** Opens our HTTP channel on a scripted server with an SDK client on it, and closes both again. */
+
+import {
+  CLIENT_CAPABILITIES_META_KEY,
+  CLIENT_INFO_META_KEY,
+  Client,
+  PROTOCOL_VERSION_META_KEY,
+} from '@modelcontextprotocol/client';
+import { systemClock } from '../../src/_util/clock.js';
+import type { RequestOptions, RpcResult } from '../../src/connection/channel.js';
+import { HttpChannel, type HttpOptions } from '../../src/connection/http.js';
+import type { StoreError } from '../../src/errors.js';
+import { type HttpServerOptions, HttpTestServer } from './http-server.js';
+
+const opened: { close(): Promise<void> }[] = [];
+
+/** Closes what the test opened; for `afterEach`. */
+export async function closeAll(): Promise<void> {
+  for (const one of opened.splice(0).reverse()) await one.close();
+}
+
+export async function startServer(options: HttpServerOptions = {}): Promise<HttpTestServer> {
+  const server = await HttpTestServer.start(options);
+  opened.push(server);
+  return server;
+}
+
+export function openChannel(url: URL, options: Partial<HttpOptions> = {}): HttpChannel {
+  const channel = new HttpChannel({
+    url,
+    headers: {},
+    sockets: 4,
+    minSockets: 1,
+    idleMs: 10_000,
+    connectTimeoutMs: 2_000,
+    writeTimeoutMs: 2_000,
+    clock: systemClock,
+    ...options,
+  });
+  opened.push(channel);
+  return channel;
+}
+
+export interface Connected {
+  readonly server: HttpTestServer;
+  readonly channel: HttpChannel;
+  readonly client: Client;
+}
+
+/** A server, and a client that shook hands with it over our channel. */
+export async function connected(
+  serverOptions: HttpServerOptions = {},
+  options: Partial<HttpOptions> = {},
+): Promise<Connected> {
+  const server = await startServer(serverOptions);
+  const channel = openChannel(server.url, options);
+  const client = await handshake(channel, serverOptions.era === 'modern' ? 'auto' : 'legacy');
+  return { server, channel, client };
+}
+
+export async function handshake(channel: HttpChannel, mode: 'auto' | 'legacy'): Promise<Client> {
+  const info = { name: 'test', version: '1' };
+  const client = new Client(info, { capabilities: { roots: {} }, versionNegotiation: { mode } });
+  client.onerror = () => {};
+  await client.connect(channel);
+  if (client.getProtocolEra() === 'modern')
+    channel.setEnvelope({
+      [PROTOCOL_VERSION_META_KEY]: client.getNegotiatedProtocolVersion(),
+      [CLIENT_INFO_META_KEY]: info,
+      [CLIENT_CAPABILITIES_META_KEY]: {},
+    });
+  return client;
+}
+
+export function within(timeoutMs = 5_000, more: Partial<RequestOptions> = {}): RequestOptions {
+  return { deadline: systemClock.now() + timeoutMs, timeoutMs, silenceMs: 0, ...more };
+}
+
+export function callTool(
+  channel: HttpChannel,
+  name: string,
+  args: Record<string, unknown> = {},
+  options: RequestOptions = within(),
+): Promise<RpcResult> {
+  return channel.request('tools/call', { name, arguments: args }, options);
+}
+
+/** The text of a tool's result, parsed. */
+export function textOf(result: RpcResult): unknown {
+  return JSON.parse((result['content'] as { text: string }[])[0]!.text);
+}
+
+/** What a promise rejects with. */
+export function failure(promise: Promise<unknown>): Promise<StoreError> {
+  return promise.then(
+    () => Promise.reject(new Error('it did not fail')),
+    (error: StoreError) => error,
+  );
+}
+
+/** Waits until `check` holds; fails after two seconds. */
+export async function until(check: () => boolean, what = 'condition'): Promise<void> {
+  const end = Date.now() + 2_000;
+  while (!check()) {
+    if (Date.now() > end) throw new Error(`not within 2 s: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
