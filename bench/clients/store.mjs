@@ -18,6 +18,12 @@ export async function loadStore() {
   }
 }
 
+/** A module of the build that is not public; for preparing state, never for what is measured. */
+export async function loadInternal(path) {
+  const root = createRequire(new URL('../../package.json', import.meta.url));
+  return import(new URL(path, pathToFileURL(root.resolve('mcpstore'))).href);
+}
+
 export const stdioService = ({ args = [], ...mcpstore } = {}) => ({
   command: process.execPath,
   args: [STDIO_SERVER, ...args],

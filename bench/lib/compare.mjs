@@ -15,7 +15,7 @@ async function connected(clients, probe, problems) {
     } catch (error) {
       // Without the product the floor and its peers are still worth a look; without them there is nothing to compare.
       if (client.name === 'floor' && !(error instanceof NoBuild)) throw error;
-      problems.push(`${client.name}: ${error instanceof NoBuild ? error.message : (error.stack ?? error)}`);
+      problems.push(`${client.name}: ${why(error)}`);
       await Promise.resolve(client.close()).catch(() => undefined);
     }
   }
@@ -52,6 +52,15 @@ export async function compare(ctx, clients, { width = 1, probe, args = probe.arg
     await Promise.all(ready.map((client) => client.close()));
   }
 }
+
+/** A row that measures the store alone: without a build, or when it fails, the table says so in its place. */
+export const storeAlone = (run) => (ctx) =>
+  run(ctx).catch((error) => ({ figures: {}, cells: {}, checks: [], problems: [`mcpstore: ${why(error)}`] }));
+
+const why = (error) => (error instanceof NoBuild ? error.message : (error.stack ?? error));
+
+/** More and shorter rounds, for what swings from one moment to the next: the interval narrows with their number. */
+export const often = (ctx) => (ctx.quick ? ctx : { ...ctx, rounds: Math.max(ctx.rounds, 41), sliceMs: 60 });
 
 /** The figures of every subject, by name and key, for the JSON file. */
 export function figures(all, keys) {

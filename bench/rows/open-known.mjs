@@ -1,9 +1,9 @@
 /** Row: open a store of 20 known services and list their tools, each time in a fresh process; its imports are not counted. */
 
 import { join } from 'node:path';
-import { loadStore, NoBuild } from '../clients/store.mjs';
+import { loadStore } from '../clients/store.mjs';
 import { TOOLS } from '../fresh/twenty.mjs';
-import { number } from '../lib/compare.mjs';
+import { number, storeAlone } from '../lib/compare.mjs';
 import { check } from '../lib/paired.mjs';
 import { fresh } from '../lib/spawn.mjs';
 import { median } from '../lib/stats.mjs';
@@ -29,16 +29,5 @@ async function run(ctx) {
 export const row = {
   id: 'open-known',
   what: 'open a store of 20 known services, list tools',
-  async run(ctx) {
-    try {
-      return await run(ctx);
-    } catch (error) {
-      return {
-        figures: {},
-        cells: {},
-        checks: [],
-        problems: [`mcpstore: ${error instanceof NoBuild ? error.message : error.message}`],
-      };
-    }
-  },
+  run: storeAlone(run),
 };

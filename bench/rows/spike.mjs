@@ -1,8 +1,8 @@
 /** Row: 50 callers at once on a cold pool of 10 (150 ms connect, 2 ms call, one call a connection), against the best pool size. */
 
 import { performance } from 'node:perf_hooks';
-import { loadStore, NoBuild } from '../clients/store.mjs';
-import { number } from '../lib/compare.mjs';
+import { loadStore } from '../clients/store.mjs';
+import { number, storeAlone } from '../lib/compare.mjs';
 import { fakeServer } from '../lib/fake-server.mjs';
 import { check, figure, paired, ratio } from '../lib/paired.mjs';
 import { median } from '../lib/stats.mjs';
@@ -60,16 +60,5 @@ async function run(ctx) {
 export const row = {
   id: 'spike',
   what: 'spike: 50 callers on a cold pool of 10',
-  async run(ctx) {
-    try {
-      return await run(ctx);
-    } catch (error) {
-      return {
-        figures: {},
-        cells: {},
-        checks: [],
-        problems: [`mcpstore: ${error instanceof NoBuild ? error.message : error.stack}`],
-      };
-    }
-  },
+  run: storeAlone(run),
 };

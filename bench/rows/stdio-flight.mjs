@@ -4,14 +4,14 @@ import { floorStdio } from '../clients/floor-stdio.mjs';
 import { sdkV1 } from '../clients/sdk-v1.mjs';
 import { sdkV2 } from '../clients/sdk-v2.mjs';
 import { stdioService, storeClient } from '../clients/store.mjs';
-import { cells, compare, figures, number, perSecond } from '../lib/compare.mjs';
+import { cells, compare, figures, number, often, perSecond } from '../lib/compare.mjs';
 import { check, ratio } from '../lib/paired.mjs';
 
 export const row = {
   id: 'stdio-flight',
   what: 'stdio, 100 in flight, calls/s',
   async run(ctx) {
-    const { all, problems } = await compare(ctx, [floorStdio(), sdkV1(), sdkV2(), storeClient(stdioService())], {
+    const { all, problems } = await compare(often(ctx), [floorStdio(), sdkV1(), sdkV2(), storeClient(stdioService())], {
       width: 100,
       probe: { tool: 'echo', args: { text: 'hello' }, good: (text) => text === 'hello' },
     });
