@@ -20,12 +20,12 @@ export type EndpointDefinition =
 export interface ServiceConfig {
   type?: 'stdio' | 'http' | 'streamable-http' | 'streamableHttp' | 'sse';
   command?: string;
-  args?: readonly string[];
-  env?: Readonly<Record<string, string>>;
+  args?: string[];
+  env?: Record<string, string>;
   /** A file of `KEY=VALUE` lines, relative to the folder of the config; `env` wins over it. */
   envFile?: string;
   url?: string;
-  headers?: Readonly<Record<string, string>>;
+  headers?: Record<string, string>;
   /** Relative to the folder of the config. */
   cwd?: string;
   /** Kept, but never started. */

@@ -72,7 +72,7 @@ class Reader {
     if (this.#at === this.#text.length) throw new JsonSyntaxError('the file is empty', 0);
     const root = this.#value();
     this.#skip();
-    if (this.#at < this.#text.length) throw this.#unexpected('nothing more after the end of the document');
+    if (this.#at < this.#text.length) throw this.#unexpected('the end of the file');
     return root;
   }
 
@@ -176,7 +176,7 @@ class Reader {
 
   #unexpected(expected: string): JsonSyntaxError {
     const found = this.#text[this.#at];
-    const got = found === undefined ? 'the end of the file' : JSON.stringify(found);
+    const got = found === undefined ? 'the end of the file' : found === '"' ? `'"'` : JSON.stringify(found);
     return new JsonSyntaxError(`expected ${expected}, found ${got}`, this.#at, this.#path);
   }
 }

@@ -1,0 +1,134 @@
+/** Knows how processes take turns: a lock file that a dead holder cannot keep. Touches nothing else of its host. */
+
+import { randomUUID } from 'node:crypto';
+import { readlinkSync } from 'node:fs';
+import { open, readFile, stat, unlink } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isAlive } from './atomic-file.js';
+
+export interface LockOptions {
+  /** How long to wait for the lock before it fails with code `ELOCKED`. Milliseconds; default 15,000. */
+  readonly timeoutMs?: number;
+  /** A lock older than this is taken over even if its holder cannot be looked up. Milliseconds; default 10,000. */
+  readonly staleMs?: number;
+}
+
+/** A lock while it is held. */
+export interface HeldLock {
+  /** Throws (code `ELOCKLOST`) if another took it over, because we stood still for too long. */
+  check(): Promise<void>;
+  /** Never throws. */
+  release(): Promise<void>;
+}
+
+interface Holder {
+  pid: number;
+  place: string;
+  token: string;
+}
+
+/**
+ * Makes the lock file at `path`, waiting for whoever holds it. Hold it for far less than `staleMs`, ask `check()` before
+ * what cannot be undone, and release it whatever happens.
+ */
+export async function acquireLock(
+  path: string,
+  { timeoutMs = 15_000, staleMs = 10_000 }: LockOptions = {},
+): Promise<HeldLock> {
+  const token = randomUUID();
+  const end = performance.now() + timeoutMs;
+  // The waits are not unref'd: a process with nothing else to do must not end in the middle of a save.
+  for (let pause = 4; !(await create(path, token)); pause = Math.min(pause * 1.5, 80)) {
+    if (await takeOver(path, staleMs)) continue;
+    if (performance.now() >= end) throw locked(path, await holderOf(path));
+    await sleep(pause * (0.5 + Math.random()));
+  }
+  const isOurs = async (): Promise<boolean> => (await holderOf(path))?.token === token;
+  return {
+    async check() {
+      if (!(await isOurs()))
+        throw Object.assign(new Error(`the lock ${path} was taken over by another process`), { code: 'ELOCKLOST' });
+    },
+    async release() {
+      if (await isOurs()) await unlink(path).catch(() => {});
+    },
+  };
+}
+
+async function create(path: string, token: string): Promise<boolean> {
+  try {
+    const handle = await open(path, 'wx', 0o600);
+    try {
+      await handle.writeFile(JSON.stringify({ pid: process.pid, place: place(), token } satisfies Holder));
+    } catch (error) {
+      await unlink(path).catch(() => {});
+      throw error;
+    } finally {
+      await handle.close();
+    }
+    return true;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    // Windows says EPERM or EBUSY for a file that is being removed.
+    if (code === 'EEXIST' || (process.platform === 'win32' && (code === 'EPERM' || code === 'EBUSY'))) return false;
+    throw error;
+  }
+}
+
+/**
+ * Removes the lock of a dead holder. Two that find it dead must not remove each other's new lock, so the one that
+ * removes holds a second lock file meanwhile and looks again.
+ */
+async function takeOver(path: string, staleMs: number): Promise<boolean> {
+  if (!(await isStale(path, staleMs))) return false;
+  const guard = `${path}.takeover`;
+  if (!(await create(guard, ''))) {
+    if (await isStale(guard, staleMs)) await unlink(guard).catch(() => {});
+    return false;
+  }
+  try {
+    if (!(await isStale(path, staleMs))) return false;
+    await unlink(path).catch(() => {});
+    return true;
+  } finally {
+    await unlink(guard).catch(() => {});
+  }
+}
+
+async function isStale(path: string, staleMs: number): Promise<boolean> {
+  const holder = await holderOf(path);
+  if (holder !== undefined && holder.place === place() && !isAlive(holder.pid)) return true;
+  const info = await stat(path).catch(() => undefined);
+  return info !== undefined && Date.now() - info.mtimeMs > staleMs;
+}
+
+async function holderOf(path: string): Promise<Holder | undefined> {
+  try {
+    const holder = JSON.parse(await readFile(path, 'utf8')) as Holder | null;
+    return typeof holder?.pid === 'number' ? holder : undefined;
+  } catch {
+    return undefined; // gone, or not yet written
+  }
+}
+
+let ownPlace: string | undefined;
+
+/** Where process ids mean the same: this machine and, on Linux, this pid namespace. */
+function place(): string {
+  if (ownPlace === undefined) {
+    let namespace = '';
+    try {
+      namespace = readlinkSync('/proc/self/ns/pid');
+    } catch {
+      // no Linux
+    }
+    ownPlace = `${hostname()} ${namespace}`;
+  }
+  return ownPlace;
+}
+
+function locked(path: string, holder: Holder | undefined): Error {
+  const who = holder === undefined ? 'another process' : `process ${holder.pid}`;
+  return Object.assign(new Error(`${who} holds the lock ${path}`), { code: 'ELOCKED' });
+}

@@ -1,0 +1,202 @@
+/** A file is replaced whole or not at all, whatever fails, and only one process at a time holds a lock. */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import * as promises from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { type FileCalls, resolveLinks, sweepTemporaries, writeFileAtomic } from '../../src/_util/atomic-file.js';
+import { acquireLock } from '../../src/_util/file-lock.js';
+import { readBounded } from '../../src/_util/read-file.js';
+
+const { chmod, lstat, mkdir, mkdtemp, readFile, readdir, rm, stat, symlink, utimes, writeFile } = promises;
+const isWindows = process.platform === 'win32';
+
+let root: string;
+let folder: string;
+let count = 0;
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'mcpstore-atomic-'));
+});
+beforeEach(async () => {
+  folder = join(root, String(++count));
+  await mkdir(folder);
+});
+afterAll(() => rm(root, { recursive: true, force: true }));
+
+const STEPS = ['readdir', 'open', 'writeFile', 'chmod', 'sync', 'close', 'rename'] as const;
+
+/** The file system, with one step failing. */
+function failing(step: string, code: string): FileCalls {
+  const fail = async (): Promise<never> => {
+    throw Object.assign(new Error(`${code}: injected`), { code });
+  };
+  const calls: Record<string, unknown> = { ...promises };
+  if (step in calls && !['writeFile', 'chmod'].includes(step))
+    return { ...calls, [step]: fail } as unknown as FileCalls;
+  const open = async (...args: Parameters<typeof promises.open>): Promise<promises.FileHandle> => {
+    const handle = await promises.open(...args);
+    return new Proxy(handle, {
+      get(target, key) {
+        if (key === 'close' && step === 'close') return () => target.close().then(fail);
+        if (key === step) return fail;
+        const value = Reflect.get(target, key, target) as unknown;
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+  };
+  return { ...calls, open } as unknown as FileCalls;
+}
+
+describe('an atomic write', () => {
+  it('makes a private file and keeps the mode of an old one', async () => {
+    const path = join(folder, 'a.json');
+    await writeFileAtomic(path, 'one');
+    if (!isWindows) expect((await stat(path)).mode & 0o777).toBe(0o600);
+    await chmod(path, 0o644);
+    await writeFileAtomic(path, 'two');
+    if (!isWindows) expect((await stat(path)).mode & 0o777).toBe(0o644);
+    expect(await readFile(path, 'utf8')).toBe('two');
+    expect(await readdir(folder)).toEqual(['a.json']);
+  });
+
+  it.skipIf(isWindows)(
+    'follows symbolic links, relative and chained, through linked folders, and to nothing yet',
+    async () => {
+      await mkdir(join(folder, 'real/deep'), { recursive: true });
+      await symlink('real/deep', join(folder, 'short'));
+      await symlink('../target.json', join(folder, 'real/deep/inner'));
+      await symlink('short/inner', join(folder, 'outer'));
+      expect(await resolveLinks(join(folder, 'short/inner'))).toBe(
+        join(await promises.realpath(folder), 'real/target.json'),
+      );
+      for (const content of ['made', 'replaced']) {
+        await writeFileAtomic(join(folder, 'outer'), content);
+        expect(await readFile(join(folder, 'real/target.json'), 'utf8')).toBe(content);
+      }
+      expect((await lstat(join(folder, 'outer'))).isSymbolicLink()).toBe(true);
+      expect((await lstat(join(folder, 'real/deep/inner'))).isSymbolicLink()).toBe(true);
+      await symlink('loop', join(folder, 'loop'));
+      await expect(writeFileAtomic(join(folder, 'loop'), 'x')).rejects.toMatchObject({ code: 'ELOOP' });
+    },
+  );
+
+  it('never replaces what is no regular file', async () => {
+    await expect(writeFileAtomic(folder, 'x')).rejects.toMatchObject({ code: 'EINVAL' });
+    if (!isWindows) await expect(writeFileAtomic('/dev/null', 'x')).rejects.toMatchObject({ code: 'EINVAL' });
+  });
+
+  it.skipIf(isWindows || process.getuid?.() === 0)('respects a file that is read-only', async () => {
+    const path = join(folder, 'a.json');
+    await writeFile(path, 'old');
+    await chmod(path, 0o400);
+    await expect(writeFileAtomic(path, 'new')).rejects.toMatchObject({ code: 'EACCES' });
+  });
+
+  it('leaves the old file and nothing else when any step fails (F40)', async () => {
+    const path = join(folder, 'a.json');
+    await writeFile(path, 'old');
+    for (const step of STEPS)
+      for (const code of ['ENOSPC', 'EIO', 'EROFS']) {
+        const result = writeFileAtomic(path, 'new', { calls: failing(step, code) });
+        if (step === 'readdir')
+          await result; // sweeping is a courtesy
+        else await expect(result, step).rejects.toMatchObject({ code });
+        expect(await readFile(path, 'utf8'), step).toBe(step === 'readdir' ? 'new' : 'old');
+        expect(await readdir(folder), step).toEqual(['a.json']);
+        await writeFile(path, 'old');
+      }
+    await expect(writeFileAtomic(path, 'new', { beforeRename: () => Promise.reject(new Error('no')) })).rejects.toThrow(
+      'no',
+    );
+    expect(await readFile(path, 'utf8')).toBe('old');
+  });
+
+  it('sweeps what dead writers left, and nothing of the living or of others', async () => {
+    const dead = await deadProcess();
+    const left = async (name: string, ageMs: number): Promise<void> => {
+      await writeFile(join(folder, name), '');
+      const time = new Date(Date.now() - ageMs);
+      await utimes(join(folder, name), time, time);
+    };
+    await left(`.a.json.${dead}-0123456789ab.tmp`, 120_000);
+    await left(`.a.json.${process.pid}-0123456789ab.tmp`, 5 * 3_600_000);
+    const kept = [`.a.json.${process.pid}-0123456789ac.tmp`, `.b.json.${dead}-0123456789ab.tmp`, `.a.json.${dead}.tmp`];
+    for (const name of kept) await left(name, 120_000);
+    await left(`.a.json.${dead}-0123456789ad.tmp`, 0);
+    await sweepTemporaries(join(folder, 'a.json'));
+    expect((await readdir(folder)).sort()).toEqual([...kept, `.a.json.${dead}-0123456789ad.tmp`].sort());
+  });
+});
+
+describe('a bounded read', () => {
+  it('reads what fits and refuses more, also where no size is known', async () => {
+    const path = join(folder, 'a');
+    await writeFile(path, 'x'.repeat(200_000));
+    expect((await readBounded(path, 200_000))?.length).toBe(200_000);
+    expect(await readBounded(path, 199_999)).toBeUndefined();
+    if (!isWindows) expect(await readBounded('/dev/zero', 300_000)).toBeUndefined();
+  });
+});
+
+describe('a lock', () => {
+  it('lets one in at a time', async () => {
+    const path = join(folder, 'lock');
+    let inside = 0;
+    let most = 0;
+    await Promise.all(
+      Array.from({ length: 20 }, async () => {
+        const lock = await acquireLock(path);
+        most = Math.max(most, ++inside);
+        await lock.check();
+        await new Promise(setImmediate);
+        inside--;
+        await lock.release();
+      }),
+    );
+    expect(most).toBe(1);
+    expect(await readdir(folder)).toEqual([]);
+  });
+
+  it('is taken over at once from a dead process, and by age from one that cannot be looked up', async () => {
+    const path = join(folder, 'lock');
+    const mine = await acquireLock(path);
+    const holder = JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>;
+    await mine.release();
+    await writeFile(path, JSON.stringify({ ...holder, pid: await deadProcess() }));
+    await (await acquireLock(path, { timeoutMs: 1_000 })).release();
+
+    await writeFile(path, JSON.stringify({ ...holder, pid: 1, place: 'elsewhere' }));
+    await expect(acquireLock(path, { timeoutMs: 50 })).rejects.toMatchObject({
+      code: 'ELOCKED',
+      message: expect.stringContaining('process 1 holds') as string,
+    });
+    await utimes(path, new Date(0), new Date(0));
+    await (await acquireLock(path, { timeoutMs: 1_000 })).release();
+    expect(await readdir(folder)).toEqual([]);
+  });
+
+  it('is known to be lost by who stood still too long, and not taken from the new holder', async () => {
+    const path = join(folder, 'lock');
+    const slow = await acquireLock(path);
+    await utimes(path, new Date(0), new Date(0));
+    const next = await acquireLock(path);
+    await expect(slow.check()).rejects.toMatchObject({ code: 'ELOCKLOST' });
+    await slow.release();
+    await next.check();
+    await next.release();
+  });
+
+  it('touches nothing of the host process (A12)', async () => {
+    const before = [process.emit, process.cwd, process.eventNames().length];
+    await (await acquireLock(join(folder, 'lock'))).release();
+    expect([process.emit, process.cwd, process.eventNames().length]).toEqual(before);
+  });
+});
+
+/** The id of a process that is over. */
+async function deadProcess(): Promise<number> {
+  const child: ChildProcess = spawn(process.execPath, ['-e', '']);
+  await new Promise((done) => child.once('exit', done));
+  return child.pid!;
+}
