@@ -50,26 +50,48 @@ export interface CallRecord {
 /** A request on its way down. Every hop respects `deadline` and `signal`. */
 export interface Call {
   readonly method: string;
-  /** Tool name as the server has it; the MCP method where it is no tool call. For messages and records. */
-  readonly tool: string;
   readonly params: Record<string, unknown>;
+  /** How it is named in messages: `service__tool`, or service and method. */
+  readonly subject: string;
   /** Monotonic milliseconds (`Clock.now`) at which the call ends as `TIMEOUT`. */
   readonly deadline: number;
   readonly timeoutMs: number;
+  /** Longest silence after sending, in milliseconds; 0: the deadline alone counts. */
+  readonly silenceMs: number;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: ((progress: Progress) => void) | undefined;
+  /** HTTP headers of this call alone (`Mcp-Param-*`). */
+  readonly headers: Readonly<Record<string, string>> | undefined;
   readonly cache: CacheMode | undefined;
   /** May the same call be sent twice without harm? Decided from the tool's hints and the user's word. */
   readonly repeatable: boolean;
   /** May its result be stored and shared? Decided from the tool's hints and the user's word. */
   readonly cacheable: boolean;
-  /** Does the tool say that it changes nothing? Anything else drops the service's cached results. */
+  /** Does it change nothing? Anything else drops the service's cached results. */
   readonly readOnly: boolean;
-  /** Extra HTTP headers of this call (`Mcp-Param-*`). */
-  readonly headers: Readonly<Record<string, string>> | undefined;
-  /** Part of the cache key that changes with the tool's definition. */
-  readonly definition: string;
+  /** Everything of the cache key but the arguments; empty where nothing may be cached. */
+  readonly cachePrefix: string;
   readonly record: CallRecord;
+}
+
+/** The record of a call that has only begun. */
+export function newRecord(scope: string, service: string, tool: string, startedAt: number): CallRecord {
+  return {
+    scope,
+    service,
+    tool,
+    startedAt,
+    queueMs: 0,
+    connectMs: 0,
+    callMs: 0,
+    totalMs: 0,
+    endpoint: undefined,
+    attempts: 0,
+    cache: 'off',
+    outcome: 'not_sent',
+    code: undefined,
+    executed: 'no',
+  };
 }
 
 /** The raw MCP result. */

@@ -1,0 +1,127 @@
+/** Knows what a caller may say about one call, and refuses what it does not know. */
+
+import type { BatchCall, BatchOptions } from './batch.js';
+import type { CacheMode, Progress } from './call.js';
+import { StoreError } from './errors.js';
+import { asObject, refuseUnknown } from './options.js';
+import type { ListOptions } from './scope-catalog.js';
+
+export interface RequestLimits {
+  /** Bounds the whole call, queue and retries included. Milliseconds; default: the service's `callTimeoutMs`. */
+  timeoutMs?: number;
+  /** Ends the call as `CANCELLED` and tells the server. */
+  signal?: AbortSignal;
+  onProgress?: (progress: Progress) => void;
+}
+
+export interface CallToolOptions extends RequestLimits {
+  /** The service of a bare tool name. */
+  service?: string;
+  /** How this call meets the result cache. Default `'use'`, which does nothing while the cache is off. */
+  cache?: CacheMode;
+  /** Turn a result with `isError` into a `TOOL_ERROR`. Default false: it is a result. */
+  throwOnToolError?: boolean;
+  /** Check the arguments against the tool's schema before anything is sent. Default: `calls.validateArguments`. */
+  validateArguments?: boolean;
+  /** MCP `_meta` of the request, handed to the server. A call with it is never cached. */
+  meta?: Record<string, unknown>;
+}
+
+const KNOWN = [
+  'service',
+  'timeoutMs',
+  'signal',
+  'onProgress',
+  'cache',
+  'throwOnToolError',
+  'validateArguments',
+  'meta',
+] as const;
+const CACHE_MODES: readonly unknown[] = ['use', 'refresh', 'bypass'];
+
+function bad(path: string, expected: string): StoreError {
+  return new StoreError('OPTION_INVALID', `${path}: expected ${expected}`, { figures: { path } });
+}
+
+export function checkTimeout(value: unknown, path = 'timeoutMs'): void {
+  if (value !== undefined && !(typeof value === 'number' && value > 0))
+    throw bad(path, 'a number of milliseconds above 0');
+}
+
+/** Throws `OPTION_INVALID` with the name of the first bad option. */
+export function checkCallOptions(options: CallToolOptions): void {
+  refuseUnknown(options as Record<string, unknown>, KNOWN, '');
+  checkTimeout(options.timeoutMs);
+  if (options.signal !== undefined && !(options.signal instanceof AbortSignal)) throw bad('signal', 'an AbortSignal');
+  if (options.onProgress !== undefined && typeof options.onProgress !== 'function')
+    throw bad('onProgress', 'a function');
+  if (options.cache !== undefined) checkCache(options.cache);
+}
+
+export function checkCache(mode: unknown): void {
+  if (CACHE_MODES.includes(mode)) return;
+  if (typeof mode !== 'object' || mode === null) throw bad('cache', '"use", "refresh", "bypass" or { ttlMs, key }');
+  refuseUnknown(mode as Record<string, unknown>, ['ttlMs', 'key'], 'cache');
+  const { ttlMs, key } = mode as { ttlMs?: unknown; key?: unknown };
+  checkTimeout(ttlMs, 'cache.ttlMs');
+  if (key !== undefined && typeof key !== 'string') throw bad('cache.key', 'a string');
+}
+
+/** Arguments of a tool are an object, or left out. */
+export function checkArguments(args: unknown, tool: string): Record<string, unknown> | undefined {
+  if (args === undefined) return undefined;
+  if (typeof args === 'object' && args !== null && !Array.isArray(args)) return args as Record<string, unknown>;
+  throw new StoreError(
+    'ARGUMENTS_INVALID',
+    `${tool}: arguments: expected an object, got ${args === null ? 'null' : Array.isArray(args) ? 'an array' : typeof args}`,
+    { tool },
+  );
+}
+
+const BATCH_KNOWN = [
+  'concurrency',
+  'timeoutMs',
+  'callTimeoutMs',
+  'stopOnError',
+  'signal',
+  'onResult',
+  'cache',
+] as const;
+
+/** Throws for a bad option, or where `calls` is no array; a bad call only fails its own entry. */
+export function checkBatch(calls: readonly BatchCall[], options: BatchOptions): void {
+  if (!Array.isArray(calls)) throw bad('calls', 'an array of { tool, arguments }');
+  refuseUnknown(options as Record<string, unknown>, BATCH_KNOWN, '');
+  checkTimeout(options.timeoutMs);
+  checkTimeout(options.callTimeoutMs, 'callTimeoutMs');
+  const { concurrency, signal, onResult, cache } = options;
+  if (concurrency !== undefined && !(Number.isSafeInteger(concurrency) && concurrency >= 1))
+    throw bad('concurrency', 'a whole number from 1 on');
+  if (signal !== undefined && !(signal instanceof AbortSignal)) throw bad('signal', 'an AbortSignal');
+  if (onResult !== undefined && typeof onResult !== 'function') throw bad('onResult', 'a function');
+  if (cache !== undefined) checkCache(cache);
+}
+
+export function checkBatchCall(call: BatchCall): void {
+  const object = asObject(call, 'call');
+  refuseUnknown(object, ['tool', 'arguments', 'cacheKey', 'service'], 'call');
+  if (typeof call.tool !== 'string') throw bad('call.tool', 'a string');
+  for (const key of ['cacheKey', 'service'] as const)
+    if (call[key] !== undefined && typeof call[key] !== 'string') throw bad(`call.${key}`, 'a string');
+}
+
+/** The batch's cache mode with one call's own key on top. */
+export function withKey(mode: CacheMode | undefined, key: string | undefined): CacheMode | undefined {
+  if (key === undefined || mode === 'bypass' || mode === 'refresh') return mode;
+  return typeof mode === 'object'
+    ? { ...mode, key: mode.key === undefined ? key : `${mode.key.length}:${mode.key}${key}` }
+    : { key };
+}
+
+const REFRESH: readonly unknown[] = [undefined, 'never', 'stale', 'always'];
+
+export function checkListOptions(options: ListOptions): void {
+  refuseUnknown(options as Record<string, unknown>, ['service', 'refresh', 'timeoutMs', 'signal'], '');
+  checkTimeout(options.timeoutMs);
+  if (!REFRESH.includes(options.refresh)) throw bad('refresh', '"never", "stale" or "always"');
+}

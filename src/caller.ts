@@ -1,0 +1,103 @@
+/** Knows how one call begins and ends: its limits, its record, its error with all that is known of it. */
+
+import type { Clock } from './_util/clock.js';
+import { type Call, type CallResult, type Handler, newRecord, type Outcome } from './call.js';
+import type { RequestLimits } from './call-options.js';
+import { asError, isStoreError, StoreError } from './errors.js';
+import type { Service } from './service/service.js';
+
+/** What a call is, beside the limits that its caller and its service set. */
+export interface CallSpec
+  extends Pick<
+    Call,
+    'method' | 'params' | 'subject' | 'headers' | 'cache' | 'repeatable' | 'cacheable' | 'readOnly' | 'cachePrefix'
+  > {
+  scope: string;
+  /** The server's own name of the tool, or the method. */
+  tool: string;
+  /** When the caller began to wait: finding the tool counts. */
+  since: number;
+  /** Never later than this, whatever `timeoutMs`. */
+  deadline: number;
+}
+
+/** The one place where a call's limits come from its service's options. */
+export function newCall(service: Service, spec: CallSpec, limits: RequestLimits | undefined): Call {
+  const timeoutMs = limits?.timeoutMs ?? service.performance.calls.callTimeoutMs;
+  return {
+    method: spec.method,
+    params: spec.params,
+    subject: spec.subject,
+    deadline: Math.min(spec.since + timeoutMs, spec.deadline),
+    timeoutMs,
+    silenceMs: service.silenceMs(limits?.timeoutMs),
+    signal: limits?.signal,
+    onProgress: limits?.onProgress,
+    headers: spec.headers,
+    cache: spec.cache,
+    repeatable: spec.repeatable,
+    cacheable: spec.cacheable,
+    readOnly: spec.readOnly,
+    cachePrefix: spec.cachePrefix,
+    record: newRecord(spec.scope, service.name, spec.tool, spec.since),
+  };
+}
+
+/** Sends the call down the path; its record is complete when the promise settles. */
+export async function runCall(call: Call, handle: Handler, clock: Clock): Promise<CallResult> {
+  const { record } = call;
+  try {
+    const result = await handle(call);
+    record.totalMs = clock.now() - record.startedAt;
+    record.executed = 'yes';
+    record.outcome = result['isError'] === true ? 'tool_error' : 'ok';
+    return result;
+  } catch (thrown) {
+    record.totalMs = clock.now() - record.startedAt;
+    const error = located(thrown, call);
+    record.outcome = outcomeOf(error);
+    record.code = error.code;
+    record.executed = error.executed;
+    throw error;
+  }
+}
+
+/** What an error made of its call. */
+export function outcomeOf(error: StoreError): Outcome {
+  if (error.executed === 'no') return 'not_sent';
+  return error.executed === 'unknown' ? 'unknown' : 'failed';
+}
+
+/** Codes that are about the service as a whole, whichever call met them. */
+const ABOUT_SERVICE: ReadonlySet<string> = new Set([
+  'SPAWN_FAILED',
+  'START_FAILED',
+  'CONNECT_FAILED',
+  'SERVICE_DOWN',
+  'LIMIT_EXCEEDED',
+  'AUTH_REQUIRED',
+  'FORBIDDEN',
+  'RATE_LIMITED',
+  'CONFIG_INVALID',
+  'STORE_CLOSED',
+]);
+
+function located(thrown: unknown, call: Call): StoreError {
+  const error = isStoreError(thrown)
+    ? thrown
+    : new StoreError('PROTOCOL_ERROR', asError(thrown).message, { executed: 'unknown', cause: thrown });
+  const { service, tool, endpoint, attempts } = call.record;
+  const aboutService = ABOUT_SERVICE.has(error.code) || (error.code === 'TIMEOUT' && attempts === 0);
+  return errorAt(error, aboutService ? service : call.subject, { service, tool, endpoint, attempts });
+}
+
+/** The same error with its place. One error may reach many callers, so each gets its own. */
+export function errorAt(
+  error: StoreError,
+  subject: string,
+  at: { service?: string | undefined; tool?: string | undefined; endpoint?: string | undefined; attempts?: number },
+): StoreError {
+  const { code, message, executed, figures, hint, rpcCode, data, cause } = error;
+  const text = message.startsWith(`${subject}: `) ? message : `${subject}: ${message}`;
+  return new StoreError(code, text, { ...at, executed, figures, hint, rpcCode, data, cause });
+}

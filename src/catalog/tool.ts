@@ -1,0 +1,104 @@
+/** Knows a tool as a server describes it, as a caller sees it, and what its definition says about calling it. */
+
+import { createHash } from 'node:crypto';
+import type { Tool } from '@modelcontextprotocol/client';
+import type { ServiceOptions } from '../options.js';
+
+/** As the server gave it. */
+export type RawTool = Tool;
+
+/** As `listTools` gives it: all of the server's fields, and where it lives. */
+export interface ToolInfo extends Omit<RawTool, 'name'> {
+  /** Always `service__tool`; what `callTool` takes. */
+  name: string;
+  service: string;
+  /** Name as the server has it. */
+  tool: string;
+}
+
+/** Items of a tools/list answer that can be used; a server's broken ones must not hide its good ones. */
+export function usableTools(items: readonly Record<string, unknown>[]): { tools: RawTool[]; skipped: number } {
+  const seen = new Set<string>();
+  const tools: RawTool[] = [];
+  for (const item of items) {
+    const name = item['name'];
+    const schema = item['inputSchema'];
+    if (typeof name !== 'string' || name === '' || seen.has(name)) continue;
+    seen.add(name);
+    const usable = typeof schema === 'object' && schema !== null ? item : { ...item, inputSchema: { type: 'object' } };
+    tools.push(usable as unknown as RawTool);
+  }
+  return { tools, skipped: items.length - tools.length };
+}
+
+/** What the path of a call needs to know of a tool. */
+export interface ToolFacts {
+  readonly repeatable: boolean;
+  readonly cacheable: boolean;
+  readonly readOnly: boolean;
+  /** Hash of the definition: part of the cache key. */
+  readonly definition: string;
+  /** Arguments that a modern HTTP server wants as headers too. */
+  readonly headerParams: readonly HeaderParam[];
+}
+
+/** One `x-mcp-header` of a tool's schema (MCP 2026-07-28, Streamable HTTP, "Schema Extension"). */
+export interface HeaderParam {
+  readonly path: readonly string[];
+  readonly header: string;
+}
+
+/** The user's word wins over the tool's hints; hints about repeating count on a trusted service alone. */
+export function factsOf(tool: RawTool, options: ServiceOptions): ToolFacts {
+  const { readOnlyHint = false, idempotentHint = false } = tool.annotations ?? {};
+  const policy = options.tools && Object.hasOwn(options.tools, tool.name) ? options.tools[tool.name] : undefined;
+  const text = JSON.stringify(tool);
+  return {
+    repeatable: policy?.repeatable ?? (options.trusted === true && (readOnlyHint || idempotentHint)),
+    cacheable: policy?.cache ?? readOnlyHint,
+    readOnly: readOnlyHint,
+    definition: createHash('sha256').update(text).digest('base64url').slice(0, 16),
+    headerParams: text.includes('"x-mcp-header"') ? headerParams(tool.inputSchema, []) : [],
+  };
+}
+
+function headerParams(schema: unknown, path: readonly string[]): HeaderParam[] {
+  if (typeof schema !== 'object' || schema === null || path.length > 16) return [];
+  const { properties } = schema as { properties?: unknown };
+  if (typeof properties !== 'object' || properties === null) return [];
+  return Object.entries(properties).flatMap(([key, child]) => {
+    const at = [...path, key];
+    const header = (child as { 'x-mcp-header'?: unknown } | null)?.['x-mcp-header'];
+    const own =
+      typeof header === 'string' && /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(header) ? [{ path: at, header }] : [];
+    return [...own, ...headerParams(child, at)];
+  });
+}
+
+/** `Mcp-Param-*` headers of one call; undefined where the tool wants none. */
+export function headersOf(facts: ToolFacts, args: unknown): Record<string, string> | undefined {
+  if (facts.headerParams.length === 0) return undefined;
+  const headers: Record<string, string> = {};
+  for (const { path, header } of facts.headerParams) {
+    let value = args;
+    for (const key of path)
+      value =
+        typeof value === 'object' && value !== null && Object.hasOwn(value, key)
+          ? (value as Record<string, unknown>)[key]
+          : undefined;
+    const text =
+      typeof value === 'string'
+        ? value
+        : typeof value === 'boolean' || Number.isSafeInteger(value)
+          ? String(value)
+          : undefined;
+    if (text !== undefined) headers[`Mcp-Param-${header}`] = headerValue(text);
+  }
+  return headers;
+}
+
+/** As it is where it is a plain field value, else in the specification's Base64 form. */
+function headerValue(text: string): string {
+  const plain = /^[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?$/.test(text) && !/^=\?base64\?.*\?=$/.test(text);
+  return plain ? text : `=?base64?${Buffer.from(text, 'utf8').toString('base64')}?=`;
+}

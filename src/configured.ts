@@ -1,0 +1,119 @@
+/** Knows how what is configured becomes services, and what changes when the configuration does. */
+
+import { dirname } from 'node:path';
+import type { ConfigDocument, ServiceConfig } from './config/definition.js';
+import { expandService } from './config/expand.js';
+import { asError, isStoreError, StoreError } from './errors.js';
+import type { ServiceSpec } from './service/service.js';
+import type { Services } from './service/services.js';
+
+/** Answers `${input:id}`: a map, or a function that may ask a person. */
+export type Inputs =
+  | Readonly<Record<string, string>>
+  | ((id: string) => string | undefined | Promise<string | undefined>);
+
+/** What the variables of a configuration stand for. */
+export interface ConfigContext {
+  env: Readonly<Record<string, string | undefined>>;
+  /** `${workspaceFolder}`; default: the folder of the file. */
+  workspaceFolder: string | undefined;
+  inputs: Inputs | undefined;
+}
+
+/** An agent's own service, as the store names it. */
+export function agentService(agent: string, local: string): string {
+  return `${agent}.${local}`;
+}
+
+/** One service with its variables filled in, or the error that makes this one unusable. */
+export async function specOf(
+  name: string,
+  config: ServiceConfig,
+  context: ConfigContext,
+  document: ConfigDocument | undefined,
+  path?: readonly string[],
+): Promise<ServiceSpec> {
+  const baseDir = document?.file === undefined ? process.cwd() : dirname(document.file);
+  const { inputs } = context;
+  const answers = new Map((document?.inputs ?? []).map((input) => [input.id, input.default]));
+  const input = async (id: string): Promise<string | undefined> => {
+    const given =
+      typeof inputs === 'function' ? await inputs(id) : inputs && Object.hasOwn(inputs, id) ? inputs[id] : undefined;
+    return given ?? answers.get(id);
+  };
+  try {
+    const definition = await expandService(name, config, {
+      env: context.env,
+      workspaceFolder: context.workspaceFolder ?? baseDir,
+      baseDir,
+      input,
+      document,
+      path,
+    });
+    return { name, definition };
+  } catch (error) {
+    const problem = isStoreError(error)
+      ? error
+      : new StoreError('CONFIG_INVALID', asError(error).message, { cause: error });
+    return { name, problem };
+  }
+}
+
+/** All services of a document, those of its agents included, in the order of the file. */
+export async function specsOf(document: ConfigDocument, context: ConfigContext): Promise<ServiceSpec[]> {
+  const own = [...document.services].map(([name, config]) => specOf(name, config, context, document));
+  const agents = [...document.agents].flatMap(([agent, { mcpServers }]) =>
+    [...mcpServers].map(([local, config]) =>
+      specOf(agentService(agent, local), config, context, document, ['mcpstore', 'agents', agent, 'mcpServers', local]),
+    ),
+  );
+  return Promise.all([...own, ...agents]);
+}
+
+/** Which services a change of the configuration touched. */
+export interface ConfigDifference {
+  added: string[];
+  removed: string[];
+  changed: string[];
+}
+
+/**
+ * Brings the services in line with a new document: those whose definition is the same go on as they are, the others
+ * are replaced and finish their calls. Services that did not come from the old document are left alone.
+ */
+export function applySpecs(
+  services: Services,
+  before: ReadonlySet<string>,
+  specs: readonly ServiceSpec[],
+  drainMs: number,
+): ConfigDifference {
+  const difference: ConfigDifference = { added: [], removed: [], changed: [] };
+  const wanted = new Set(specs.map((spec) => spec.name));
+  for (const name of before)
+    if (!wanted.has(name) && services.get(name)) {
+      void services.remove(name, drainMs);
+      difference.removed.push(name);
+    }
+  for (const spec of specs) {
+    const old = services.get(spec.name);
+    if (old === undefined) {
+      services.add(spec);
+      difference.added.push(spec.name);
+    } else if (differs(old, spec)) {
+      services.replace(spec, drainMs);
+      difference.changed.push(spec.name);
+    }
+  }
+  return difference;
+}
+
+type Comparable = Pick<ServiceSpec, 'definition' | 'problem'>;
+
+function differs(old: Comparable, spec: ServiceSpec): boolean {
+  if (old.definition === undefined || spec.definition === undefined)
+    return old.problem?.message !== spec.problem?.message;
+  return (
+    old.definition.revision !== spec.definition.revision ||
+    old.definition.settingsRevision !== spec.definition.settingsRevision
+  );
+}

@@ -1,0 +1,212 @@
+/** Knows how a connection to each kind of endpoint is made, and what a failure to make one means. */
+
+import type { Client, Transport } from '@modelcontextprotocol/client';
+import type { Clock } from '../_util/clock.js';
+import type { EndpointDefinition } from '../config/definition.js';
+import { asError, StoreError } from '../errors.js';
+import type { Channel } from './channel.js';
+import { Connection, type SocketFigures } from './connection.js';
+import type { ServerSource } from './memory.js';
+
+/** What we call ourselves in a handshake. */
+export const CLIENT_INFO = { name: 'mcpstore', version: '0.1.0' } as const;
+
+export interface ConnectOptions {
+  clock: Clock;
+  /** Bounds connect and handshake together. */
+  timeoutMs: number;
+  writeTimeoutMs: number;
+  stopTimeoutMs: number;
+  maxMessageBytes: number;
+  maxInFlight: number;
+  /** HTTP: the most keep-alive sockets, those kept, and how long the others may idle. */
+  sockets: { max: number; min: number; idleMs: number };
+  onNoise?: ((line: string) => void) | undefined;
+  onStderr?: ((text: string) => void) | undefined;
+  /** Notices may have been missed: lists should be fetched again. */
+  onGap?: (() => void) | undefined;
+}
+
+/** A channel that is not connected yet, and what is known of its kind. */
+interface Opened {
+  channel: Channel;
+  capacity: number;
+  pid: () => number | undefined;
+  sockets?: () => SocketFigures;
+}
+
+/** The server answered `initialize` with an error that a modern server may give: it speaks only the other era. */
+const MODERN_ONLY_CODES: readonly number[] = [-32022, -32601, -32602, -32600];
+
+/**
+ * Connects and shakes hands. Rejects with `SPAWN_FAILED`, `START_FAILED`, `CONNECT_FAILED`, `AUTH_REQUIRED`,
+ * `FORBIDDEN`, `RATE_LIMITED` or `PROTOCOL_ERROR`, never leaving a process or socket behind.
+ */
+export async function connect(definition: EndpointDefinition, options: ConnectOptions): Promise<Connection> {
+  const deadline = options.clock.now() + options.timeoutMs;
+  // A probe may end a stdio server that does not know it, so stdio starts in the legacy era, where nearly all are.
+  const mode = definition.kind === 'http' ? 'auto' : 'legacy';
+  try {
+    return await attempt(definition, options, mode, deadline);
+  } catch (error) {
+    if (!speaksOtherEra(error, definition, mode) || options.clock.now() >= deadline) throw error;
+    return await attempt(definition, options, mode === 'auto' ? 'legacy' : 'auto', deadline);
+  }
+}
+
+async function attempt(
+  definition: EndpointDefinition,
+  options: ConnectOptions,
+  mode: 'auto' | 'legacy',
+  deadline: number,
+): Promise<Connection> {
+  const sdk = await import('@modelcontextprotocol/client');
+  const opened = await open(definition, options);
+  const client: Client = new sdk.Client(CLIENT_INFO, {
+    capabilities: {},
+    versionNegotiation: { mode, probe: { timeoutMs: Math.min(5_000, options.timeoutMs) } },
+  });
+  // Transport trouble shows in the requests that it fails; an unheard SDK error would only be lost.
+  client.onerror = () => {};
+  try {
+    await within(client.connect(opened.channel, { timeout: 2 ** 31 - 1 }), deadline, options);
+    const version = client.getNegotiatedProtocolVersion();
+    if (client.getProtocolEra() === 'modern')
+      opened.channel.setEnvelope?.({
+        [sdk.PROTOCOL_VERSION_META_KEY]: version,
+        [sdk.CLIENT_INFO_META_KEY]: CLIENT_INFO,
+        [sdk.CLIENT_CAPABILITIES_META_KEY]: {},
+      });
+    return new Connection({
+      client,
+      channel: opened.channel,
+      capacity: opened.capacity,
+      clock: options.clock,
+      pid: opened.pid(),
+      sockets: opened.sockets,
+    });
+  } catch (error) {
+    const reason = opened.channel.closeReason;
+    await opened.channel.close().catch(() => {});
+    throw connectError(definition, options, error, reason);
+  }
+}
+
+async function open(definition: EndpointDefinition, options: ConnectOptions): Promise<Opened> {
+  const { clock } = options;
+  if (definition.kind === 'stdio') {
+    const { StdioChannel } = await import('./stdio.js');
+    const channel = new StdioChannel({ ...options, ...definition });
+    return { channel, capacity: options.maxInFlight, pid: () => channel.pid };
+  }
+  if (definition.kind === 'memory') {
+    const { connectServer } = await import('./memory.js');
+    return wrapped(await connectServer(definition.server as ServerSource), options, options.maxInFlight);
+  }
+  if (definition.kind === 'sse') {
+    const { SSEClientTransport } = await import('@modelcontextprotocol/client');
+    const headers = { ...definition.headers };
+    return wrapped(
+      new SSEClientTransport(new URL(definition.url), { requestInit: { headers } }),
+      options,
+      options.sockets.max,
+    );
+  }
+  const { HttpChannel } = await import('./http.js');
+  const channel = new HttpChannel({
+    url: new URL(definition.url),
+    headers: definition.headers,
+    sockets: options.sockets.max,
+    minSockets: options.sockets.min,
+    idleMs: options.sockets.idleMs,
+    connectTimeoutMs: options.timeoutMs,
+    writeTimeoutMs: options.writeTimeoutMs,
+    maxMessageBytes: options.maxMessageBytes,
+    clock,
+    onGap: options.onGap,
+  });
+  const sockets = (): SocketFigures => ({
+    ...channel.sockets(),
+    opened: channel.opened,
+    failed: channel.failedConnects,
+  });
+  return { channel, capacity: options.sockets.max, pid: () => undefined, sockets };
+}
+
+async function wrapped(transport: Transport, options: ConnectOptions, capacity: number): Promise<Opened> {
+  const { WrappedChannel } = await import('./wrapped.js');
+  return { channel: new WrappedChannel(transport, options.clock), capacity, pid: () => undefined };
+}
+
+/** `promise`, or a `TIMEOUT`-like rejection at the deadline; what lost the race is not left unhandled. */
+function within<T>(promise: Promise<T>, deadline: number, options: ConnectOptions): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = options.clock.after(deadline - options.clock.now(), () =>
+      reject(new HandshakeTimeout(options.timeoutMs)),
+    );
+    promise.then(resolve, reject).finally(() => timer.cancel());
+  });
+}
+
+class HandshakeTimeout extends Error {
+  constructor(ms: number) {
+    super(`no answer to the handshake within ${ms} ms`);
+  }
+}
+
+function speaksOtherEra(error: unknown, definition: EndpointDefinition, mode: 'auto' | 'legacy'): boolean {
+  if (!(error instanceof StoreError)) return false;
+  if (mode === 'auto') return error.figures?.['probe'] === 'silent';
+  return definition.kind !== 'sse' && error.rpcCode !== undefined && MODERN_ONLY_CODES.includes(error.rpcCode);
+}
+
+/** Gives a failed start its code: what could not be reached, what ended, what stayed silent, what said no. */
+function connectError(
+  definition: EndpointDefinition,
+  options: ConnectOptions,
+  thrown: unknown,
+  reason: Error | undefined,
+): StoreError {
+  const error = asError(thrown);
+  if (error instanceof StoreError && error.code !== 'OUTCOME_UNKNOWN') return error;
+  const cause = unwrap(error);
+  if (cause instanceof StoreError) return cause;
+  const data = cause as { code?: unknown; status?: unknown; data?: { status?: unknown } };
+  const rpcCode = typeof data.code === 'number' ? data.code : undefined;
+  const status = data.data?.status ?? data.status;
+  if (status === 401 || cause.name === 'UnauthorizedError')
+    return new StoreError('AUTH_REQUIRED', 'the server asks for credentials (401)', {
+      cause,
+      hint: 'Give an Authorization header under "headers".',
+    });
+  if (status === 403) return new StoreError('FORBIDDEN', 'the server refuses these credentials (403)', { cause });
+  const local = definition.kind === 'stdio' || definition.kind === 'memory';
+  const silent = cause instanceof HandshakeTimeout;
+  const what = silent
+    ? `${cause.message} (${local ? 'the process runs but does not answer initialize' : 'connected or connecting, no answer'})`
+    : (reason?.message ?? cause.message);
+  const probe = !silent && /tim(ed|e) ?out/i.test(cause.message) ? 'silent' : undefined;
+  return new StoreError(local ? 'START_FAILED' : 'CONNECT_FAILED', what, {
+    cause,
+    rpcCode,
+    figures: {
+      // An error answer, and a missing program, stay as they are; an end or a silence may be of the moment.
+      retryable: rpcCode === undefined,
+      ...(silent && { timeoutMs: options.timeoutMs }),
+      ...(probe && { probe }),
+      ...(typeof status === 'number' && { status }),
+    },
+  });
+}
+
+/** The SDK hides the transport's own error below `cause` or `data.cause`. */
+function unwrap(error: Error): Error {
+  let at = error;
+  for (let depth = 0; depth < 5; depth++) {
+    const next = at.cause ?? (at as { data?: { cause?: unknown } }).data?.cause;
+    if (!(next instanceof Error)) return at;
+    if (next instanceof StoreError) return next;
+    at = next;
+  }
+  return error;
+}

@@ -1,0 +1,200 @@
+/** Knows one initialised MCP session: what the server can do, how to ask it, and what it tells on its own. */
+
+import type { Client, Implementation, ServerCapabilities } from '@modelcontextprotocol/client';
+import type { Clock } from '../_util/clock.js';
+import { StoreError } from '../errors.js';
+import type { Channel, RequestOptions, RpcResult } from './channel.js';
+
+/** What a server says outside of a call. */
+export type ServerNotice =
+  | { kind: 'list_changed'; list: 'tools' | 'prompts' | 'resources' }
+  | { kind: 'resource_updated'; uri: string }
+  | { kind: 'log'; level: string; logger: string | undefined; data: unknown };
+
+/** Sockets of an HTTP connection; other kinds have none. */
+export interface SocketFigures {
+  open: number;
+  idle: number;
+  opened: number;
+  failed: number;
+}
+
+/** Pages of one list that are followed before a server counts as broken. */
+const MAX_PAGES = 1_000;
+/** An error that means: I do not know this method. */
+const METHOD_NOT_FOUND = -32601;
+
+export interface ConnectionParts {
+  client: Client;
+  channel: Channel;
+  /** Requests that it carries at a time. */
+  capacity: number;
+  clock: Clock;
+  pid: number | undefined;
+  sockets: (() => SocketFigures) | undefined;
+}
+
+let nextId = 1;
+
+export class Connection {
+  readonly id = nextId++;
+  readonly era: 'legacy' | 'modern';
+  readonly protocolVersion: string;
+  readonly capabilities: ServerCapabilities;
+  readonly serverInfo: Implementation | undefined;
+  readonly instructions: string | undefined;
+  readonly capacity: number;
+  readonly pid: number | undefined;
+  /** Requests under way; kept by the pool. */
+  inFlight = 0;
+  /** Requests that were given this connection; kept by the pool. */
+  used = 0;
+  /** Did it ever answer a request? A start that never did counts as failed. */
+  answered = false;
+  /** Monotonic time of the last use or answer. */
+  lastUsedAt: number;
+  /** Called once when the connection has ended, with the reason. */
+  onClose: ((reason: Error) => void) | undefined;
+  onNotice: ((notice: ServerNotice) => void) | undefined;
+
+  readonly #client: Client;
+  readonly #channel: Channel;
+  readonly #clock: Clock;
+  readonly #sockets: (() => SocketFigures) | undefined;
+  #closed = false;
+  #closing: Promise<void> | undefined;
+
+  constructor(parts: ConnectionParts) {
+    const { client, channel } = parts;
+    this.#client = client;
+    this.#channel = channel;
+    this.#clock = parts.clock;
+    this.#sockets = parts.sockets;
+    this.capacity = parts.capacity;
+    this.pid = parts.pid;
+    this.era = client.getProtocolEra() ?? 'legacy';
+    this.protocolVersion = client.getNegotiatedProtocolVersion() ?? '';
+    this.capabilities = client.getServerCapabilities() ?? {};
+    this.serverInfo = client.getServerVersion();
+    this.instructions = client.getInstructions();
+    this.lastUsedAt = parts.clock.now();
+    client.onclose = () => this.#ended(channel.closeReason ?? new Error('the connection ended'));
+    client.fallbackNotificationHandler = (notification) => {
+      this.#notice(notification.method, (notification.params ?? {}) as Record<string, unknown>);
+      return Promise.resolve();
+    };
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  get sockets(): SocketFigures | undefined {
+    return this.#sockets?.();
+  }
+
+  /** One request past the SDK's client. Rejects as `Channel.request` does. */
+  request(method: string, params: Record<string, unknown> | undefined, options: RequestOptions): Promise<RpcResult> {
+    return this.#channel.request(method, params, options);
+  }
+
+  /**
+   * Every page of a list. A page without an array under `key` is a `PROTOCOL_ERROR`; a cursor that repeats ends the
+   * walk, and so do `MAX_PAGES` pages. `ttlMs` is the shortest that a page gave (modern era).
+   */
+  async listAll(
+    method: string,
+    key: string,
+    options: RequestOptions,
+  ): Promise<{ items: Record<string, unknown>[]; ttlMs: number | undefined }> {
+    const all: Record<string, unknown>[] = [];
+    let cursor: string | undefined;
+    let ttlMs: number | undefined;
+    for (let page = 0; page < MAX_PAGES; page++) {
+      const result = await this.request(method, cursor === undefined ? {} : { cursor }, options);
+      const items = result[key];
+      if (!Array.isArray(items))
+        throw new StoreError('PROTOCOL_ERROR', `${method}: the answer has no array "${key}"`, { executed: 'yes' });
+      for (const item of items)
+        if (typeof item === 'object' && item !== null) all.push(item as Record<string, unknown>);
+      if (typeof result['ttlMs'] === 'number') ttlMs = Math.min(ttlMs ?? Number.POSITIVE_INFINITY, result['ttlMs']);
+      const next = result['nextCursor'];
+      if (typeof next !== 'string' || next === cursor) return { items: all, ttlMs };
+      cursor = next;
+    }
+    throw new StoreError('PROTOCOL_ERROR', `${method}: more than ${MAX_PAGES} pages`, { executed: 'yes' });
+  }
+
+  /**
+   * Asks whether the server lives: ping in the legacy era, discover in the modern one. Any well-formed answer, also
+   * "method not found", is a yes; silence and a lost connection reject.
+   */
+  async ping(timeoutMs: number): Promise<void> {
+    const options = { deadline: this.#clock.now() + timeoutMs, timeoutMs, silenceMs: 0 };
+    try {
+      await this.request(this.era === 'modern' ? 'server/discover' : 'ping', undefined, options);
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.executed !== 'yes') throw error;
+    }
+    this.lastUsedAt = Math.max(this.lastUsedAt, this.#clock.now());
+  }
+
+  /**
+   * Asks a modern server to send its list changes; a legacy one sends them unasked. A server that refuses is no error:
+   * its lists are then only as fresh as the last fetch.
+   */
+  async subscribe(): Promise<void> {
+    if (this.era !== 'modern') return;
+    const { tools, prompts, resources } = this.capabilities;
+    const filter = {
+      ...(tools?.listChanged && { toolsListChanged: true }),
+      ...(prompts?.listChanged && { promptsListChanged: true }),
+      ...(resources?.listChanged && { resourcesListChanged: true }),
+    };
+    if (Object.keys(filter).length > 0) await this.#client.listen(filter).catch(() => {});
+  }
+
+  /** Ends it as if it had been lost: whoever watches `onClose` is told why. */
+  async end(reason: Error): Promise<void> {
+    this.#ended(reason);
+    await this.close();
+  }
+
+  /** Ends the session and what carries it. Idempotent; never rejects. */
+  close(): Promise<void> {
+    this.#closing ??= (async () => {
+      await this.#client.close().catch(() => {});
+      // The client lets go of a transport that ended by itself; its process still has to be waited for.
+      await this.#channel.close().catch(() => {});
+      this.#ended(new Error('closed'));
+    })();
+    return this.#closing;
+  }
+
+  #ended(reason: Error): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.onClose?.(reason);
+    this.onClose = undefined;
+    this.onNotice = undefined;
+  }
+
+  #notice(method: string, params: Record<string, unknown>): void {
+    const list = /^notifications\/(tools|prompts|resources)\/list_changed$/.exec(method)?.[1];
+    if (list) this.onNotice?.({ kind: 'list_changed', list: list as 'tools' | 'prompts' | 'resources' });
+    else if (method === 'notifications/resources/updated')
+      this.onNotice?.({ kind: 'resource_updated', uri: String(params['uri']) });
+    else if (method === 'notifications/message')
+      this.onNotice?.({
+        kind: 'log',
+        level: String(params['level'] ?? 'info'),
+        logger: typeof params['logger'] === 'string' ? params['logger'] : undefined,
+        data: params['data'],
+      });
+  }
+}
+
+/** Does this error answer say that the method does not exist? */
+export function isMethodNotFound(error: unknown): boolean {
+  return error instanceof StoreError && error.rpcCode === METHOD_NOT_FOUND;
+}

@@ -1,0 +1,132 @@
+/** Knows how newline-delimited JSON comes out of a byte stream; leaves what the messages mean to others. */
+
+/** What the framer reports; each is called synchronously, in stream order. */
+export interface FrameSink {
+  /** One parsed JSON value that is an object or an array. */
+  message(value: unknown): void;
+  /** A line that is no JSON message; servers print such noise. Cut to `NOISE_CHARS`. */
+  noise(line: string): void;
+  /** A line over the limit was thrown away. `edges` has its first and last KiB, for finding the id in it. */
+  tooLarge(edges: string): void;
+}
+
+const NEWLINE = 0x0a;
+const NOISE_CHARS = 512;
+const EDGE_BYTES = 1024;
+
+/**
+ * Splits at newlines. A byte is searched once: only a new chunk is looked at, and what came before it is joined to it
+ * once, when its newline arrives. A line over `maxBytes` is discarded as it comes, so memory stays bounded.
+ */
+export class Framer {
+  readonly #sink: FrameSink;
+  readonly #maxBytes: number;
+  #held: Buffer[] = [];
+  #heldBytes = 0;
+  /** Set while the rest of an oversized line is being thrown away: its first KiB, and the last bytes seen. */
+  #discarding: { head: Buffer; tail: Buffer } | undefined;
+
+  constructor(sink: FrameSink, maxBytes: number) {
+    this.#sink = sink;
+    this.#maxBytes = maxBytes;
+  }
+
+  /** Bytes of an unfinished line. */
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  push(chunk: Buffer): void {
+    let from = 0;
+    if (this.#discarding || this.#heldBytes > 0) {
+      const end = chunk.indexOf(NEWLINE);
+      if (end === -1) {
+        this.#hold(chunk);
+        return;
+      }
+      this.#finishHeld(chunk.subarray(0, end));
+      from = end + 1;
+    }
+    const last = chunk.lastIndexOf(NEWLINE);
+    if (last >= from) this.#lines(chunk, from, last);
+    if (last + 1 < chunk.length) this.#hold(chunk.subarray(Math.max(last + 1, from)));
+  }
+
+  /** Whole lines of one chunk, decoded together: one decode of 64 KiB costs less than one for each line. */
+  #lines(chunk: Buffer, from: number, last: number): void {
+    const text = chunk.toString('utf8', from, last);
+    let start = 0;
+    for (;;) {
+      const end = text.indexOf('\n', start);
+      this.#line(end === -1 ? (start === 0 ? text : text.slice(start)) : text.slice(start, end));
+      if (end === -1) return;
+      start = end + 1;
+    }
+  }
+
+  #hold(rest: Buffer): void {
+    if (rest.length === 0) return;
+    const discarding = this.#discarding;
+    if (discarding) {
+      discarding.tail = lastBytes(discarding.tail, rest);
+      return;
+    }
+    this.#held.push(rest);
+    this.#heldBytes += rest.length;
+    if (this.#heldBytes <= this.#maxBytes) return;
+    const head = Buffer.from(Buffer.concat(this.#held, EDGE_BYTES));
+    this.#discarding = { head, tail: lastBytes(Buffer.alloc(0), rest) };
+    this.#held = [];
+    this.#heldBytes = 0;
+  }
+
+  #finishHeld(end: Buffer): void {
+    const discarding = this.#discarding;
+    if (discarding || this.#heldBytes + end.length > this.#maxBytes) {
+      const head = discarding?.head ?? Buffer.concat([...this.#held, end], EDGE_BYTES);
+      const tail = lastBytes(discarding?.tail ?? Buffer.concat(this.#held), end);
+      this.#discarding = undefined;
+      this.#held = [];
+      this.#heldBytes = 0;
+      this.#sink.tooLarge(`${head.toString('latin1')}\n${tail.toString('latin1')}`);
+      return;
+    }
+    const line = this.#held.length === 0 ? end : Buffer.concat([...this.#held, end]);
+    this.#held = [];
+    this.#heldBytes = 0;
+    this.#line(line.toString('utf8'));
+  }
+
+  #line(raw: string): void {
+    const first = raw.charCodeAt(0);
+    // `{` or `[`: the common case is decided by one character.
+    // A byte order mark counts as white space for trim().
+    const text = first === 0x7b || first === 0x5b ? raw : raw.trim();
+    if (text === '') return;
+    const start = text.charCodeAt(0);
+    if (start === 0x7b || start === 0x5b) this.#parse(text);
+    else this.#sink.noise(text.slice(0, NOISE_CHARS));
+  }
+
+  #parse(text: string): void {
+    let value: unknown;
+    try {
+      value = JSON.parse(text);
+    } catch {
+      this.#sink.noise(text.slice(0, NOISE_CHARS));
+      return;
+    }
+    this.#sink.message(value);
+  }
+}
+
+function lastBytes(before: Buffer, more: Buffer): Buffer {
+  const joined = more.length >= EDGE_BYTES ? more : Buffer.concat([before, more]);
+  return Buffer.from(joined.subarray(Math.max(0, joined.length - EDGE_BYTES)));
+}
+
+/** The id in the first or last KiB of a message that was too large to keep, if one of `candidates` stands there. */
+export function idIn(edges: string, candidates: Iterable<string>): string | undefined {
+  for (const id of candidates) if (edges.includes(`"id":"${id}"`) || edges.includes(`"id": "${id}"`)) return id;
+  return undefined;
+}

@@ -1,0 +1,67 @@
+/** Knows how to talk to an MCP server object that lives in this process. */
+
+import type { JSONRPCMessage, Transport } from '@modelcontextprotocol/client';
+import { StoreError } from '../errors.js';
+
+/** What an SDK `Server` or `McpServer` (version 1 or 2) has. */
+export interface ServerObject {
+  connect(transport: Transport): Promise<void>;
+  close?(): Promise<void>;
+}
+
+/** A server, or a function that makes a fresh one for each connection. */
+export type ServerSource = ServerObject | (() => ServerObject | Promise<ServerObject>);
+
+export function isServerSource(value: unknown): value is ServerSource {
+  return (
+    typeof value === 'function' ||
+    (typeof value === 'object' && value !== null && typeof (value as ServerObject).connect === 'function')
+  );
+}
+
+/** One end of a linked pair; a message is handed over in the same tick, by reference. */
+class LinkedTransport implements Transport {
+  onclose?: (() => void) | undefined;
+  onerror?: ((error: Error) => void) | undefined;
+  onmessage?: Transport['onmessage'];
+  other: LinkedTransport | undefined;
+  /** What arrived before `start`. */
+  #early: JSONRPCMessage[] | undefined = [];
+
+  start(): Promise<void> {
+    const early = this.#early ?? [];
+    this.#early = undefined;
+    for (const message of early) this.onmessage?.(message);
+    return Promise.resolve();
+  }
+
+  send(message: JSONRPCMessage): Promise<void> {
+    const other = this.other;
+    if (other === undefined)
+      return Promise.reject(new StoreError('CONNECT_FAILED', 'the in-memory connection is closed'));
+    if (other.#early) other.#early.push(message);
+    else other.onmessage?.(message);
+    return Promise.resolve();
+  }
+
+  close(): Promise<void> {
+    const other = this.other;
+    if (other === undefined) return Promise.resolve();
+    this.other = undefined;
+    other.other = undefined;
+    this.onclose?.();
+    other.onclose?.();
+    return Promise.resolve();
+  }
+}
+
+/** Connects `source` and returns our end of the pair. */
+export async function connectServer(source: ServerSource): Promise<Transport> {
+  const server = typeof source === 'function' ? await source() : source;
+  const ours = new LinkedTransport();
+  const theirs = new LinkedTransport();
+  ours.other = theirs;
+  theirs.other = ours;
+  await server.connect(theirs);
+  return ours;
+}

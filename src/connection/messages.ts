@@ -1,0 +1,74 @@
+/** Knows the JSON-RPC envelope: how a request of ours is written, and to whom a message that came in belongs. */
+
+import type { JSONRPCMessage, Progress } from '@modelcontextprotocol/client';
+import { StoreError } from '../errors.js';
+import type { Channel } from './channel.js';
+import type { Pending, PendingRequest, RpcAnswer } from './pending.js';
+
+/**
+ * Parameters as they go on the wire: the modern envelope below the caller's own `_meta`, and the request's id as its
+ * progress token, so that a working server can show that it lives.
+ */
+export function wireParams(
+  request: PendingRequest,
+  params: Record<string, unknown> | undefined,
+  envelope: Readonly<Record<string, unknown>> | undefined,
+): Record<string, unknown> {
+  const own = params?.['_meta'] as Record<string, unknown> | undefined;
+  const { onProgress, silenceMs } = request.options;
+  if (!onProgress && silenceMs === 0 && !envelope) return params ?? {};
+  const meta = { ...envelope, ...own, progressToken: request.id };
+  return { ...params, _meta: meta };
+}
+
+/** One line for a byte stream. Throws `ARGUMENTS_INVALID` for what JSON cannot carry. */
+export function encode(
+  request: PendingRequest,
+  params: Record<string, unknown> | undefined,
+  envelope: Readonly<Record<string, unknown>> | undefined,
+): string {
+  return `{"jsonrpc":"2.0","id":"${request.id}","method":${JSON.stringify(request.method)},"params":${stringify(wireParams(request, params, envelope))}}\n`;
+}
+
+/** JSON text, or `ARGUMENTS_INVALID` that says why there is none. */
+export function stringify(value: unknown): string {
+  try {
+    return JSON.stringify(value);
+  } catch (error) {
+    throw new StoreError('ARGUMENTS_INVALID', `JSON cannot carry the arguments: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Routes one parsed message: answers and progress of our own requests to `pending`, all the rest to the SDK. */
+export function deliver(value: unknown, pending: Pending, channel: Pick<Channel, 'onmessage' | 'onerror'>): void {
+  if (Array.isArray(value)) {
+    // Batches belong to the 2025-03-26 revision; each member counts for itself.
+    for (const member of value) if (!Array.isArray(member)) deliver(member, pending, channel);
+    return;
+  }
+  const message = value as { id?: unknown; method?: unknown; params?: { progressToken?: unknown } };
+  if (message.method === undefined) {
+    if (typeof message.id === 'string' && (pending.has(message.id) || isOurs(message.id))) {
+      pending.settle(message as RpcAnswer);
+      return;
+    }
+  } else if (message.method === 'notifications/progress') {
+    const { progressToken, ...progress } = (message.params ?? {}) as { progressToken?: unknown };
+    if (typeof progressToken === 'string') {
+      pending.progress(progressToken, progress as Progress);
+      return;
+    }
+  }
+  try {
+    channel.onmessage?.(value as JSONRPCMessage);
+  } catch (error) {
+    channel.onerror?.(error as Error);
+  }
+}
+
+/** The SDK's string ids start with `listen:`; ours are `c` and a number. */
+function isOurs(id: string): boolean {
+  return /^c\d+$/.test(id);
+}

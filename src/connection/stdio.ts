@@ -1,0 +1,230 @@
+/** Knows MCP over a child process's pipes: one message a line, writes joined per microtask, answers past the SDK. */
+
+import type { JSONRPCMessage } from '@modelcontextprotocol/client';
+import type { Clock, Timer } from '../_util/clock.js';
+import { StoreError } from '../errors.js';
+import type { Channel, RequestOptions, RpcResult } from './channel.js';
+import { Framer, idIn } from './framing.js';
+import { deliver, encode } from './messages.js';
+import { Pending, type PendingRequest } from './pending.js';
+import { ServerProcess } from './process.js';
+
+export interface StdioOptions {
+  command: string;
+  args: readonly string[];
+  env: Readonly<Record<string, string>>;
+  cwd: string | undefined;
+  stopTimeoutMs: number;
+  writeTimeoutMs: number;
+  /** Longest message that is kept. Bytes. */
+  maxMessageBytes: number;
+  clock: Clock;
+  /** A line on stdout that is no message. */
+  onNoise?: ((line: string) => void) | undefined;
+  onStderr?: ((text: string) => void) | undefined;
+}
+
+export class StdioChannel implements Channel {
+  onclose?: (() => void) | undefined;
+  onerror?: ((error: Error) => void) | undefined;
+  onmessage?: Channel['onmessage'];
+
+  readonly #options: StdioOptions;
+  readonly #pending: Pending;
+  readonly #framer: Framer;
+  #process: ServerProcess | undefined;
+  /** Lines that wait to be written, and beside each the request of ours that it belongs to. */
+  #lines: string[] = [];
+  #owners: (PendingRequest | undefined)[] = [];
+  /** Requests of the write that the pipe has not taken yet. */
+  #handing: PendingRequest[] = [];
+  #flushing = false;
+  #blocked: Timer | undefined;
+  #closed = false;
+  #envelope: Readonly<Record<string, unknown>> | undefined;
+  #reason: Error | undefined;
+
+  constructor(options: StdioOptions) {
+    this.#options = options;
+    this.#pending = new Pending(options.clock, (request, reason) => this.#cancel(request, reason));
+    this.#framer = new Framer(
+      {
+        message: (value) => deliver(value, this.#pending, this),
+        noise: (line) => options.onNoise?.(line),
+        tooLarge: (edges) => this.#tooLarge(edges),
+      },
+      options.maxMessageBytes,
+    );
+  }
+
+  get closeReason(): Error | undefined {
+    return this.#reason;
+  }
+
+  get pid(): number | undefined {
+    return this.#process?.pid;
+  }
+
+  /** With `pid`, how the SDK recognises stdio when it negotiates the era; stderr itself is drained elsewhere. */
+  get stderr(): null {
+    return null;
+  }
+
+  setEnvelope(meta: Readonly<Record<string, unknown>> | undefined): void {
+    this.#envelope = meta;
+  }
+
+  async start(): Promise<void> {
+    const server = await ServerProcess.start(this.#options);
+    this.#process = server;
+    const { stdin, stdout } = server.child;
+    stdout!.on('data', (chunk: Buffer) => this.#framer.push(chunk));
+    stdout!.on('error', () => {});
+    // EPIPE is the child's end seen from here; its exit says more and follows at once.
+    stdin!.on('error', () => {});
+    stdin!.on('drain', () => this.#drained());
+    server.child.once('exit', () => {
+      // What the child wrote before it ended is still in the pipe: read it first, but do not wait for a grandchild
+      // that keeps the pipe open.
+      const timer = this.#options.clock.after(50, () => this.#lost());
+      void server.ended.then(() => {
+        timer.cancel();
+        this.#lost();
+      });
+    });
+    if (this.#closed) await server.stop(this.#options.stopTimeoutMs);
+  }
+
+  /** For the SDK's client. */
+  send(message: JSONRPCMessage): Promise<void> {
+    if (this.#closed || this.#process === undefined) return Promise.reject(this.#notOpen());
+    this.#write(`${JSON.stringify(message)}\n`);
+    return Promise.resolve();
+  }
+
+  request(method: string, params: Record<string, unknown> | undefined, options: RequestOptions): Promise<RpcResult> {
+    return this.#pending.open(method, options, (request) => {
+      if (this.#closed || this.#process === undefined) throw this.#notOpen();
+      this.#write(encode(request, params, this.#envelope), request);
+    });
+  }
+
+  /** Ends the process and everything that it started. Idempotent; settles when nothing of it is left. */
+  async close(): Promise<void> {
+    if (!this.#closed) {
+      this.#flush();
+      this.#end(new Error('closed'));
+    }
+    await this.#process?.stop(this.#options.stopTimeoutMs);
+  }
+
+  #write(line: string, owner?: PendingRequest): void {
+    this.#lines.push(line);
+    this.#owners.push(owner);
+    if (this.#flushing || this.#blocked !== undefined) return;
+    this.#flushing = true;
+    queueMicrotask(() => this.#flush());
+  }
+
+  /** Everything that was asked in this microtask goes out in one system call; what was given up meanwhile does not. */
+  #flush(): void {
+    this.#flushing = false;
+    if (this.#closed || this.#lines.length === 0 || this.#blocked !== undefined) return;
+    const lines = this.#lines;
+    const owners = this.#owners;
+    this.#lines = [];
+    this.#owners = [];
+    let text = '';
+    for (let i = 0; i < lines.length; i++) {
+      const owner = owners[i];
+      if (owner !== undefined) {
+        if (!this.#pending.has(owner.id)) continue;
+        owner.sent = true;
+      }
+      text += lines[i];
+    }
+    if (text === '' || this.#process!.child.stdin!.write(text)) return;
+    this.#handing = owners.filter((owner) => owner !== undefined);
+    this.#watchWrite();
+  }
+
+  /** While the pipe is full, nothing waits longer than `writeTimeoutMs` to be handed over. */
+  #watchWrite(): void {
+    const { clock, writeTimeoutMs } = this.#options;
+    this.#blocked = clock.after(writeTimeoutMs, () => {
+      const old = clock.now() - writeTimeoutMs;
+      const overdue = [...this.#handing, ...this.#owners].filter((request) => request && request.lastSeen <= old);
+      for (const request of overdue) this.#pending.fail(request!, writeTimedOut(writeTimeoutMs, request!.sent));
+      this.#watchWrite();
+    });
+  }
+
+  #drained(): void {
+    this.#blocked?.cancel();
+    this.#blocked = undefined;
+    this.#handing = [];
+    this.#flush();
+  }
+
+  #cancel(request: PendingRequest, reason: string): void {
+    // MCP forbids cancelling initialize; the SDK sends that one, so none of ours can be it.
+    const params = { requestId: request.id, reason };
+    void this.send({ jsonrpc: '2.0', method: 'notifications/cancelled', params }).catch(() => {});
+  }
+
+  #tooLarge(edges: string): void {
+    const requests = [...this.#pending.values()];
+    const id =
+      idIn(
+        edges,
+        requests.map((request) => request.id),
+      ) ?? (requests.length === 1 ? requests[0]!.id : undefined);
+    const limit = this.#options.maxMessageBytes;
+    const request = requests.find((candidate) => candidate.id === id);
+    if (request) this.#pending.fail(request, tooLargeError(limit));
+    else this.onerror?.(tooLargeError(limit));
+  }
+
+  #lost(): void {
+    const server = this.#process!;
+    const tail = server.stderrTail();
+    this.#end(new Error(`the server ${server.exitText()}${tail ? `; stderr: ${tail}` : ''}`));
+    void server.stop(0);
+  }
+
+  #end(reason: Error): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#reason = reason;
+    this.#blocked?.cancel();
+    this.#lines = [];
+    this.#owners = [];
+    this.#handing = [];
+    this.#pending.failAll(reason);
+    this.onclose?.();
+  }
+
+  #notOpen(): StoreError {
+    return new StoreError(
+      'CONNECT_FAILED',
+      `the connection is not open${this.#reason ? `: ${this.#reason.message}` : ''}`,
+      {
+        cause: this.#reason,
+      },
+    );
+  }
+}
+
+function tooLargeError(limit: number): StoreError {
+  return new StoreError('MESSAGE_TOO_LARGE', `the server's answer is larger than ${limit} bytes`, {
+    executed: 'yes',
+    figures: { maxMessageBytes: limit },
+  });
+}
+
+function writeTimedOut(ms: number, sent: boolean): StoreError {
+  return new StoreError('TIMEOUT', `the server did not read its input for ${ms} ms`, {
+    executed: sent ? 'unknown' : 'no',
+    figures: { writeTimeoutMs: ms },
+  });
+}

@@ -1,0 +1,99 @@
+/** Knows how to give any transport of the SDK our side channel: legacy SSE, and servers in this process. */
+
+import type { JSONRPCMessage, Transport, TransportSendOptions } from '@modelcontextprotocol/client';
+import type { Clock } from '../_util/clock.js';
+import { asError, StoreError } from '../errors.js';
+import type { Channel, RequestOptions, RpcResult } from './channel.js';
+import { deliver, wireParams } from './messages.js';
+import { Pending, type PendingRequest } from './pending.js';
+
+export class WrappedChannel implements Channel {
+  onclose?: (() => void) | undefined;
+  onerror?: ((error: Error) => void) | undefined;
+  onmessage?: Channel['onmessage'];
+
+  readonly #inner: Transport;
+  readonly #pending: Pending;
+  #envelope: Readonly<Record<string, unknown>> | undefined;
+  #closed = false;
+  #reason: Error | undefined;
+
+  constructor(inner: Transport, clock: Clock) {
+    this.#inner = inner;
+    this.#pending = new Pending(clock, (request, reason) => this.#cancel(request, reason));
+    inner.onmessage = (message) => deliver(message, this.#pending, this);
+    inner.onerror = (error) => {
+      this.#reason ??= error;
+      this.onerror?.(error);
+    };
+    inner.onclose = () => this.#end();
+  }
+
+  get closeReason(): Error | undefined {
+    return this.#closed ? (this.#reason ?? new Error('closed')) : undefined;
+  }
+
+  get sessionId(): string | undefined {
+    return this.#inner.sessionId;
+  }
+
+  setEnvelope(meta: Readonly<Record<string, unknown>> | undefined): void {
+    this.#envelope = meta;
+  }
+
+  setProtocolVersion(version: string): void {
+    this.#inner.setProtocolVersion?.(version);
+  }
+
+  setSupportedProtocolVersions(versions: string[]): void {
+    this.#inner.setSupportedProtocolVersions?.(versions);
+  }
+
+  start(): Promise<void> {
+    return this.#inner.start();
+  }
+
+  send(message: JSONRPCMessage, options?: TransportSendOptions): Promise<void> {
+    return this.#inner.send(message, options);
+  }
+
+  request(method: string, params: Record<string, unknown> | undefined, options: RequestOptions): Promise<RpcResult> {
+    return this.#pending.open(method, options, (request) => {
+      if (this.#closed) throw new StoreError('CONNECT_FAILED', 'the connection is closed', { cause: this.#reason });
+      request.sent = true;
+      const message = {
+        jsonrpc: '2.0' as const,
+        id: request.id,
+        method,
+        params: wireParams(request, params, this.#envelope),
+      };
+      this.#inner.send(message).catch((error: unknown) => this.#pending.fail(request, sendFailed(error)));
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#inner.close();
+    this.#end();
+  }
+
+  #cancel(request: PendingRequest, reason: string): void {
+    const params = { requestId: request.id, reason };
+    this.#inner.send({ jsonrpc: '2.0', method: 'notifications/cancelled', params }).catch(() => {});
+  }
+
+  #end(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#pending.failAll(this.#reason ?? new Error('closed'));
+    this.onclose?.();
+  }
+}
+
+/** A transport that refuses to send has not said how far it got. */
+function sendFailed(error: unknown): StoreError {
+  const cause = asError(error);
+  return new StoreError('OUTCOME_UNKNOWN', `the request could not be sent completely: ${cause.message}`, {
+    executed: 'unknown',
+    cause,
+  });
+}

@@ -1,0 +1,280 @@
+/** Knows the connections of one endpoint: who gets which, when another is opened, and which ones are closed. */
+
+import type { Clock, Timer } from '../_util/clock.js';
+import { type WaitLimits, WaitQueue } from '../_util/wait-queue.js';
+import type { Connection } from '../connection/connection.js';
+import { StoreError } from '../errors.js';
+import type { PoolSize } from '../options.js';
+
+export interface PoolOptions {
+  size: PoolSize;
+  /** Requests that one connection will carry, known before it is open. */
+  capacity: number;
+  maxIdleTimeMs: number;
+  clock: Clock;
+  /** Opens one more connection; the pool never has more than one of these per free place under way. */
+  open: () => Promise<Connection>;
+  /** A connection is open, the first one or a later one. */
+  onOpened: (connection: Connection) => void;
+  /** A connection ended by itself. `left`: how many are still open. */
+  onLost: (connection: Connection, reason: Error, left: number) => void;
+  /** The last connection was closed for idleness. */
+  onEmpty: () => void;
+}
+
+/** Figures of one pool. Over HTTP, `open`, `idle`, `created` and `failed` count sockets. */
+export interface PoolStats {
+  created: number;
+  reused: number;
+  failed: number;
+  open: number;
+  opening: number;
+  idle: number;
+  inFlight: number;
+  waiting: number;
+  timeouts: number;
+  max: number;
+}
+
+/** After a failed attempt to grow, the next one waits so long: the open connections go on serving meanwhile. */
+const GROW_PAUSE_MS = 1_000;
+
+export class Pool {
+  readonly #options: PoolOptions;
+  readonly #waiters: WaitQueue<Connection>;
+  #connections: Connection[] = [];
+  #opening = 0;
+  #idleTimer: Timer | undefined;
+  #growAt = 0;
+  #retired = false;
+  #created = 0;
+  #reused = 0;
+  #failed = 0;
+  #timeouts = 0;
+  #closedSockets = { opened: 0, failed: 0 };
+  #lastFailure: Error | undefined;
+
+  constructor(options: PoolOptions) {
+    this.#options = options;
+    this.#waiters = new WaitQueue(options.clock);
+  }
+
+  get size(): number {
+    return this.#connections.length;
+  }
+
+  get connections(): readonly Connection[] {
+    return this.#connections;
+  }
+
+  get inFlight(): number {
+    let sum = 0;
+    for (const connection of this.#connections) sum += connection.inFlight;
+    return sum;
+  }
+
+  /** The least busy connection with room; undefined where there is none. Grows behind while all are busy. */
+  take(): Connection | undefined {
+    let best: Connection | undefined;
+    for (const connection of this.#connections)
+      if (best === undefined || connection.inFlight < best.inFlight) best = connection;
+    if (best === undefined) return undefined;
+    if (best.inFlight > 0 && this.#opening === 0) this.#grow();
+    if (best.inFlight >= best.capacity) return undefined;
+    return this.#lend(best);
+  }
+
+  /** Waits for a connection with room: one that is being opened, or the next that is given back. */
+  wait(limits: WaitLimits, timeoutMs: number): Promise<Connection> {
+    const waiting = this.#waiters.wait(limits, (why) => {
+      if (why === 'cancelled')
+        return new StoreError('CANCELLED', 'cancelled by the caller', { cause: limits.signal?.reason });
+      this.#timeouts++;
+      const { max, open, inFlight, waiting } = this.stats();
+      return new StoreError(
+        'TIMEOUT',
+        `no connection within ${timeoutMs} ms (max ${max}, open ${open}, in flight ${inFlight}, waiting ${waiting})`,
+        { figures: { max, open, inFlight, waiting, timeoutMs }, cause: this.#lastFailure },
+      );
+    });
+    this.#growForWaiters();
+    return waiting;
+  }
+
+  /** Gives a connection back; its slot goes straight to the oldest waiter. */
+  release(connection: Connection): void {
+    connection.inFlight--;
+    const now = this.#options.clock.now();
+    connection.lastUsedAt = now;
+    if (connection.closed) return;
+    if (this.#retired) {
+      if (connection.inFlight === 0) void this.#close(connection);
+      return;
+    }
+    if (this.#waiters.size > 0) {
+      this.#serve(connection);
+      return;
+    }
+    if (connection.inFlight === 0 && this.#idleTimer === undefined && this.#connections.length > this.#options.size.min)
+      this.#watchIdle(this.#options.maxIdleTimeMs);
+  }
+
+  /** Opens the first connection, or one more. Rejects with what `open` rejects with. */
+  async add(): Promise<Connection> {
+    this.#opening++;
+    let connection: Connection;
+    try {
+      connection = await this.#options.open();
+    } catch (error) {
+      this.#failed++;
+      this.#lastFailure = error as Error;
+      throw error;
+    } finally {
+      this.#opening--;
+    }
+    if (this.#retired || connection.closed) {
+      await connection.close();
+      throw new StoreError('CONNECT_FAILED', 'the connection ended while it was opened', {
+        figures: { retryable: !this.#retired },
+      });
+    }
+    this.#created++;
+    this.#lastFailure = undefined;
+    this.#connections.push(connection);
+    connection.onClose = (reason) => this.#lost(connection, reason);
+    this.#options.onOpened(connection);
+    this.#serve(connection);
+    return connection;
+  }
+
+  /** Ends every wait. */
+  refuse(error: () => Error): void {
+    this.#waiters.failAll(error);
+  }
+
+  /** Closes what has been unused for `maxIdleMs`, down to the minimum, never one in use. Returns how many. */
+  closeIdle(maxIdleMs: number): number {
+    const { clock, size } = this.#options;
+    const now = clock.now();
+    const idle = this.#connections
+      .filter((connection) => connection.inFlight === 0 && now - connection.lastUsedAt >= maxIdleMs)
+      .sort((a, b) => a.lastUsedAt - b.lastUsedAt)
+      .slice(0, Math.max(0, this.#connections.length - size.min));
+    for (const connection of idle) void this.#close(connection);
+    if (idle.length > 0 && this.#connections.length === 0) this.#options.onEmpty();
+    return idle.length;
+  }
+
+  /** Gives out nothing more; each connection closes when its last call has ended. */
+  async retire(): Promise<void> {
+    this.#retired = true;
+    this.#idleTimer?.cancel();
+    await Promise.all(
+      this.#connections.filter((connection) => connection.inFlight === 0).map((connection) => this.#close(connection)),
+    );
+  }
+
+  /** Closes everything now, in parallel; settles when nothing is left. */
+  async close(): Promise<void> {
+    this.#retired = true;
+    this.#idleTimer?.cancel();
+    await Promise.all([...this.#connections].map((connection) => this.#close(connection)));
+  }
+
+  stats(): PoolStats {
+    const stats: PoolStats = {
+      created: this.#created,
+      reused: this.#reused,
+      failed: this.#failed,
+      open: this.#connections.length,
+      opening: this.#opening,
+      idle: this.#connections.filter((connection) => connection.inFlight === 0).length,
+      inFlight: this.inFlight,
+      waiting: this.#waiters.size,
+      timeouts: this.#timeouts,
+      max: this.#options.size.max,
+    };
+    const sockets = this.#connections
+      .map((connection) => connection.sockets)
+      .filter((figures) => figures !== undefined);
+    if (sockets.length === 0 && this.#closedSockets.opened === 0) return stats;
+    stats.created = this.#closedSockets.opened;
+    stats.failed += this.#closedSockets.failed;
+    stats.open = 0;
+    stats.idle = 0;
+    for (const figures of sockets) {
+      stats.created += figures.opened;
+      stats.failed += figures.failed;
+      stats.open += figures.open;
+      stats.idle += figures.idle;
+    }
+    return stats;
+  }
+
+  #lend(connection: Connection): Connection {
+    connection.inFlight++;
+    if (connection.used++ > 0) this.#reused++;
+    return connection;
+  }
+
+  #serve(connection: Connection): void {
+    while (this.#waiters.size > 0 && connection.inFlight < connection.capacity)
+      this.#waiters.give(this.#lend(connection));
+    this.#growForWaiters();
+  }
+
+  /** As many at once as the waiting calls can fill: a spike does not pay for one connect after the other. */
+  #growForWaiters(): void {
+    while (this.#waiters.size > this.#opening * this.#options.capacity && this.#grow());
+  }
+
+  /** One more connection behind, where the maximum allows it and the last attempt did not just fail. */
+  #grow(): boolean {
+    const { size, clock } = this.#options;
+    if (this.#retired || this.#connections.length + this.#opening >= size.max || clock.now() < this.#growAt)
+      return false;
+    this.add().catch(() => {
+      this.#growAt = clock.now() + GROW_PAUSE_MS;
+    });
+    return true;
+  }
+
+  #watchIdle(ms: number): void {
+    this.#idleTimer = this.#options.clock.after(ms, () => {
+      this.#idleTimer = undefined;
+      const { maxIdleTimeMs, size, clock } = this.#options;
+      this.closeIdle(maxIdleTimeMs);
+      if (this.#connections.length <= size.min) return;
+      const oldest = Math.min(
+        ...this.#connections.filter((c) => c.inFlight === 0).map((c) => c.lastUsedAt),
+        clock.now(),
+      );
+      this.#watchIdle(Math.max(oldest + maxIdleTimeMs - clock.now(), 10));
+    });
+  }
+
+  #lost(connection: Connection, reason: Error): void {
+    if (!this.#drop(connection)) return;
+    if (!this.#retired) this.#options.onLost(connection, reason, this.#connections.length);
+    // Its process group may still hold more than what ended.
+    void connection.close();
+  }
+
+  async #close(connection: Connection): Promise<void> {
+    this.#drop(connection);
+    connection.onClose = undefined;
+    await connection.close();
+  }
+
+  #drop(connection: Connection): boolean {
+    const index = this.#connections.indexOf(connection);
+    if (index === -1) return false;
+    this.#connections.splice(index, 1);
+    const figures = connection.sockets;
+    if (figures) {
+      this.#closedSockets.opened += figures.opened;
+      this.#closedSockets.failed += figures.failed;
+    }
+    return true;
+  }
+}

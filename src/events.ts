@@ -1,0 +1,93 @@
+/** Knows what a store tells while it works, and hands it to whoever listens. */
+
+import type { CallRecord } from './call.js';
+import { asError, type StoreError } from './errors.js';
+
+/** Where a service stands; see docs/connections.md. */
+export type ServiceStatus =
+  | 'registered'
+  | 'starting'
+  | 'ready'
+  | 'degraded'
+  | 'reconnecting'
+  | 'breaker_open'
+  | 'probing'
+  | 'ejected'
+  | 'auth_required'
+  | 'stopped'
+  | 'failed';
+
+/** Every event with what it carries. `service` is the name within the scope of the store. */
+export interface StoreEvents {
+  /** A service's endpoint came into another state; `error` says why where it is no good one. */
+  state: {
+    service: string;
+    endpoint: string;
+    status: ServiceStatus;
+    attempt?: number;
+    nextTryInMs?: number;
+    error?: StoreError;
+  };
+  serviceAdded: { service: string };
+  serviceRemoved: { service: string };
+  /** The tool list is another one than before. */
+  toolsChanged: { service: string; tools: number };
+  promptsChanged: { service: string };
+  resourcesChanged: { service: string };
+  resourceUpdated: { service: string; uri: string };
+  /** A log message of the server (MCP `notifications/message`). */
+  log: { service: string; level: string; logger: string | undefined; data: unknown };
+  /** What the process wrote to stderr, or to stdout without being a message. */
+  output: { service: string; stream: 'stdout' | 'stderr'; text: string };
+  /** The configuration file changed and was taken over. */
+  configChanged: { file: string; added: string[]; removed: string[]; changed: string[] };
+  /** The configuration file, or one service of it, cannot be used; what ran before goes on. */
+  configProblem: { error: StoreError };
+  /** A call has settled. */
+  call: CallRecord;
+}
+
+export type StoreEventName = keyof StoreEvents;
+
+/** Any logger of pino's shape. */
+export interface Logger {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+type Listener<K extends StoreEventName> = (event: StoreEvents[K]) => void;
+
+export class Events {
+  readonly #listeners = new Map<StoreEventName, Set<Listener<never>>>();
+  readonly #logger: Logger | undefined;
+
+  constructor(logger: Logger | undefined) {
+    this.#logger = logger;
+  }
+
+  /** Calls `listener` at each event of that name, until the returned function is called. */
+  on<K extends StoreEventName>(name: K, listener: Listener<K>): () => void {
+    const set = this.#listeners.get(name) ?? new Set();
+    this.#listeners.set(name, set);
+    set.add(listener as Listener<never>);
+    return () => set.delete(listener as Listener<never>);
+  }
+
+  /** Does anybody listen? Saves making an event for nobody. */
+  has(name: StoreEventName): boolean {
+    return (this.#listeners.get(name)?.size ?? 0) > 0;
+  }
+
+  /** A listener's own failure reaches the logger, never the code that reports the event. */
+  emit<K extends StoreEventName>(name: K, event: StoreEvents[K]): void {
+    for (const listener of this.#listeners.get(name) ?? []) {
+      try {
+        (listener as Listener<K>)(event);
+      } catch (error) {
+        this.#logger?.error({ event: name, error: asError(error).message }, 'an event listener failed');
+      }
+    }
+  }
+}

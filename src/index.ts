@@ -1,0 +1,32 @@
+/** The complete public surface of the package. */
+
+export type { BatchCall, BatchEntry, BatchOptions, BatchResult, BatchTotals } from './batch.js';
+export type { CacheMode, CallRecord, CallResult, CallToolResult, Outcome, Progress } from './call.js';
+export { textOf } from './call.js';
+export type { CallToolOptions, RequestLimits } from './call-options.js';
+export type { ToolInfo } from './catalog/tool.js';
+export type { ServiceConfig } from './config/definition.js';
+export type { Inputs } from './configured.js';
+export type { ServerObject, ServerSource } from './connection/memory.js';
+export type { PoolStats } from './endpoint/pool.js';
+export type { ErrorCode, Executed, StoreErrorFields } from './errors.js';
+export { ERROR_CODES, isStoreError, StoreError } from './errors.js';
+export type { Logger, ServiceStatus, StoreEventName, StoreEvents } from './events.js';
+export type { CallStats } from './observe/stats.js';
+export type {
+  CallOptionsConfig,
+  ConnectionPoolOptions,
+  OptionSource,
+  PerformanceOptions,
+  ResolvedPerformance,
+  ResultCacheOptions,
+  RetryOptions,
+  ServiceOptions,
+  ToolPolicy,
+} from './options.js';
+export type { Lease, Scope } from './scope.js';
+export type { ListOptions, ServiceProblem } from './scope-catalog.js';
+export type { CacheFilter, CacheStats } from './service/cache.js';
+export type { ServiceInfo } from './service-info.js';
+export type { ChangeOptions, OpenOptions, StoreStats } from './store.js';
+export { MCPStore } from './store.js';

@@ -1,0 +1,86 @@
+/** Knows counts and latencies per service, made from the records of settled calls. */
+
+import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
+import type { CallRecord, Outcome } from '../call.js';
+
+/** Calls of one service, or of all. Latencies in milliseconds, of whole calls, over the life of the store. */
+export interface CallStats {
+  calls: number;
+  ok: number;
+  /** Results with `isError`. */
+  toolErrors: number;
+  /** Answered with an error. */
+  failed: number;
+  /** Sent, and no answer came. */
+  unknown: number;
+  /** Never sent. */
+  notSent: number;
+  attempts: number;
+  cacheHits: number;
+  meanMs: number;
+  p50Ms: number;
+  p95Ms: number;
+  p99Ms: number;
+  maxMs: number;
+}
+
+const COUNTED: Record<Outcome, 'ok' | 'toolErrors' | 'failed' | 'unknown' | 'notSent'> = {
+  ok: 'ok',
+  tool_error: 'toolErrors',
+  failed: 'failed',
+  unknown: 'unknown',
+  not_sent: 'notSent',
+};
+
+class Counter {
+  readonly counts = { ok: 0, toolErrors: 0, failed: 0, unknown: 0, notSent: 0, attempts: 0, cacheHits: 0 };
+  readonly #micros: RecordableHistogram = createHistogram();
+
+  add(record: CallRecord): void {
+    this.counts[COUNTED[record.outcome]]++;
+    this.counts.attempts += record.attempts;
+    if (record.cache === 'hit' || record.cache === 'joined') this.counts.cacheHits++;
+    // The histogram takes whole numbers from 1 on; a microsecond is fine enough for a call.
+    this.#micros.record(Math.max(1, Math.round(record.totalMs * 1000)));
+  }
+
+  get stats(): CallStats {
+    const { ok, toolErrors, failed, unknown, notSent } = this.counts;
+    const histogram = this.#micros;
+    const calls = ok + toolErrors + failed + unknown + notSent;
+    const ms = (micros: number): number => (calls === 0 ? 0 : micros / 1000);
+    return {
+      calls,
+      ...this.counts,
+      meanMs: ms(histogram.mean),
+      p50Ms: ms(histogram.percentile(50)),
+      p95Ms: ms(histogram.percentile(95)),
+      p99Ms: ms(histogram.percentile(99)),
+      maxMs: ms(histogram.max),
+    };
+  }
+}
+
+export class Stats {
+  readonly #total = new Counter();
+  readonly #services = new Map<string, Counter>();
+
+  add(record: CallRecord): void {
+    this.#total.add(record);
+    let counter = this.#services.get(record.service);
+    if (counter === undefined) {
+      counter = new Counter();
+      this.#services.set(record.service, counter);
+    }
+    counter.add(record);
+  }
+
+  get total(): CallStats {
+    return this.#total.stats;
+  }
+
+  /** Services that were called. */
+  get services(): Record<string, CallStats> {
+    return Object.fromEntries([...this.#services].map(([name, counter]) => [name, counter.stats]));
+  }
+}

@@ -1,0 +1,537 @@
+/** Knows every verb that a caller has: the store itself is a scope, and so is each agent's view of it. */
+
+import type { Clock } from './_util/clock.js';
+import { WaitQueue } from './_util/wait-queue.js';
+import {
+  type BatchCall,
+  type BatchEntry,
+  type BatchOptions,
+  type BatchResult,
+  batchCall,
+  batchStream,
+  entryOf,
+} from './batch.js';
+import {
+  type Call,
+  type CallRecord,
+  type CallResult,
+  type CallToolResult,
+  type Handler,
+  newRecord,
+  textOf,
+} from './call.js';
+import {
+  type CallToolOptions,
+  checkArguments,
+  checkBatch,
+  checkBatchCall,
+  checkCallOptions,
+  checkListOptions,
+  checkTimeout,
+  type RequestLimits,
+  withKey,
+} from './call-options.js';
+import { errorAt, newCall, outcomeOf, runCall } from './caller.js';
+import { nearest } from './catalog/names.js';
+import { headersOf, type ToolInfo } from './catalog/tool.js';
+import { asError, isStoreError, StoreError } from './errors.js';
+import type { Events, ServiceStatus } from './events.js';
+import { refuseUnknown } from './options.js';
+import {
+  type ListOptions,
+  ScopeCatalog,
+  type ScopeTool,
+  type ServiceProblem,
+  unknownService,
+} from './scope-catalog.js';
+import { type CacheFilter, cachePrefix, type ResultCache } from './service/cache.js';
+import type { Service } from './service/service.js';
+import { infoOf, type ServiceInfo, statusOf } from './service-info.js';
+
+/** What a scope needs of the store that it belongs to. */
+export interface ScopeParts {
+  /** `''` for the store, else the agent's id: part of every cache key. */
+  id: string;
+  clock: Clock;
+  events: Events;
+  cache: ResultCache;
+  visible: () => Iterable<[string, Service]>;
+  find: (local: string) => Service | undefined;
+  /** Throws `STORE_CLOSED` once the store is closing. */
+  assertOpen: () => void;
+  observe: (record: CallRecord) => void;
+  batchConcurrency: () => number;
+}
+
+export class Scope {
+  readonly #parts: ScopeParts;
+  readonly #catalog: ScopeCatalog;
+
+  /** @internal */
+  constructor(parts: ScopeParts) {
+    this.#parts = parts;
+    this.#catalog = new ScopeCatalog({
+      clock: parts.clock,
+      visible: parts.visible,
+      find: parts.find,
+      cachePrefix: (service, tool, definition) =>
+        cachePrefix(parts.id, service.name, service.definition?.revision ?? '', tool, definition),
+    });
+  }
+
+  /**
+   * Calls a tool and resolves to MCP's result, untouched. A result with `isError` is a result, unless
+   * `throwOnToolError` is set.
+   * @param name - `service__tool`, or a bare tool name that one service has
+   * @param args - the tool's arguments, an object
+   * @throws StoreError with `executed`, which says whether the call may have run
+   */
+  async callTool(name: string, args?: Record<string, unknown>, options?: CallToolOptions): Promise<CallToolResult> {
+    const since = this.#parts.clock.now();
+    if (options) checkCallOptions(options);
+    const params = checkArguments(args, name);
+    this.#parts.assertOpen();
+    const tool = this.#known(name, options) ?? (await this.#resolve(name, options));
+    if (options?.validateArguments ?? tool.service.performance.calls.validateArguments)
+      await this.#validate(tool, params ?? {});
+    const call = this.#toolCall(tool, params, options, since, Number.POSITIVE_INFINITY);
+    const result = (await this.#run(call, tool.service.handle)) as CallToolResult;
+    if (options?.throwOnToolError && result.isError) throw toolError(result, call);
+    return result;
+  }
+
+  /**
+   * Calls many tools, a bounded number at a time, and always resolves: to one entry for each call, in input order.
+   * @throws StoreError `OPTION_INVALID` for a bad option, before anything runs
+   */
+  async batchCall(calls: readonly BatchCall[], options: BatchOptions = {}): Promise<BatchResult> {
+    return batchCall(calls, options, this.#batchParts(calls, options));
+  }
+
+  /** The same, giving each entry with its `index` as it is finished. Who stops reading cancels the rest. */
+  batchStream(
+    calls: readonly BatchCall[],
+    options: BatchOptions = {},
+  ): AsyncGenerator<BatchEntry & { index: number }, void, undefined> {
+    return batchStream(calls, options, this.#batchParts(calls, options));
+  }
+
+  /** Every visible tool, in a stable order. Waits only for services whose list was never seen; see `ListOptions`. */
+  async listTools(options: ListOptions = {}): Promise<ToolInfo[]> {
+    checkListOptions(options);
+    this.#parts.assertOpen();
+    return this.#catalog.list(options);
+  }
+
+  /**
+   * The tools that a name or a part of one stands for: the exact one first, then those whose name contains it, then
+   * the nearest. Finds, never calls.
+   */
+  async findTool(name: string, options: ListOptions = {}): Promise<ToolInfo[]> {
+    const tools = await this.listTools(options);
+    const exact = tools.filter((tool) => tool.name === name || tool.tool === name);
+    const wanted = name.toLowerCase();
+    const containing = tools.filter((tool) => tool.name.toLowerCase().includes(wanted));
+    const near = nearest(
+      name,
+      tools.map((tool) => tool.tool),
+      10,
+    );
+    const close = near.flatMap((found) => tools.filter((tool) => tool.tool === found));
+    return [...new Set([...exact, ...containing, ...close])];
+  }
+
+  /** Services that have no tool list, and why. Starts nothing. */
+  problems(): ServiceProblem[] {
+    return this.#catalog.problems();
+  }
+
+  /** A snapshot of every visible service. Starts nothing. */
+  listServices(): ServiceInfo[] {
+    return [...this.#parts.visible()].map(([local, service]) => infoOf(local, service, this.#parts.clock));
+  }
+
+  /** A snapshot of one service. Starts nothing. @throws StoreError `SERVICE_UNKNOWN` */
+  serviceInfo(name: string): ServiceInfo {
+    return infoOf(name, this.#need(name), this.#parts.clock);
+  }
+
+  /**
+   * Starts a service where needed and waits, without polling, until it has the status.
+   * @throws StoreError `TIMEOUT`; what made it fail, where it gives up before
+   */
+  async waitService(
+    name: string,
+    options: { status?: ServiceStatus; timeoutMs?: number; signal?: AbortSignal } = {},
+  ): Promise<ServiceInfo> {
+    refuseUnknown(options, ['status', 'timeoutMs', 'signal'], '');
+    checkTimeout(options.timeoutMs);
+    this.#parts.assertOpen();
+    const { status = 'ready', timeoutMs = 120_000, signal } = options;
+    const service = this.#need(name);
+    if (status === 'ready') service.start();
+    await this.#untilStatus(name, service, status, timeoutMs, signal);
+    return infoOf(name, service, this.#parts.clock);
+  }
+
+  /** Asks every visible service whether it lives, starting those that are not running. */
+  async checkServices(options: { timeoutMs?: number } = {}): Promise<ServiceInfo[]> {
+    checkTimeout(options.timeoutMs);
+    const { timeoutMs = 30_000 } = options;
+    const visible = [...this.#parts.visible()];
+    // A failure shows in the service's own status and problem.
+    await Promise.all(
+      visible.map(async ([local, service]) => {
+        if (service.problem || service.definition?.disabled) return;
+        await this.waitService(local, { timeoutMs })
+          .then(() => service.connection?.ping(timeoutMs))
+          .catch(() => {});
+      }),
+    );
+    return this.listServices();
+  }
+
+  /** Reads a resource of a service. */
+  async readResource(service: string, uri: string, options: RequestLimits = {}): Promise<CallResult> {
+    return this.#request(service, 'resources/read', { uri }, options);
+  }
+
+  /** Resources of one service, or of all that have any; each with its `service`. */
+  async listResources(options: ListOptions = {}): Promise<Record<string, unknown>[]> {
+    return this.#listAll('resources/list', 'resources', 'resources', options);
+  }
+
+  async listResourceTemplates(options: ListOptions = {}): Promise<Record<string, unknown>[]> {
+    return this.#listAll('resources/templates/list', 'resourceTemplates', 'resources', options);
+  }
+
+  async listPrompts(options: ListOptions = {}): Promise<Record<string, unknown>[]> {
+    return this.#listAll('prompts/list', 'prompts', 'prompts', options);
+  }
+
+  async getPrompt(
+    service: string,
+    name: string,
+    args: Record<string, string> = {},
+    options: RequestLimits = {},
+  ): Promise<CallResult> {
+    return this.#request(service, 'prompts/get', { name, arguments: args }, options);
+  }
+
+  /** Suggestions for an argument of a prompt or resource template (MCP `completion/complete`). */
+  async complete(
+    service: string,
+    ref: { type: 'ref/prompt'; name: string } | { type: 'ref/resource'; uri: string },
+    argument: { name: string; value: string },
+    options: RequestLimits & { context?: { arguments?: Record<string, string> } } = {},
+  ): Promise<CallResult> {
+    const { context, ...limits } = options;
+    return this.#request(service, 'completion/complete', { ref, argument, ...(context && { context }) }, limits);
+  }
+
+  /** Sets from which level on a server sends its log messages; they come as `log` events. */
+  async setLogLevel(service: string, level: string, options: RequestLimits = {}): Promise<void> {
+    await this.#request(service, 'logging/setLevel', { level }, options);
+  }
+
+  /**
+   * Runs `fn` with one connection of its own, for a sequence of calls that share state in the server. Nobody else uses
+   * it; it ends with `fn`.
+   */
+  async lease<T>(service: string, fn: (lease: Lease) => Promise<T>): Promise<T> {
+    this.#parts.assertOpen();
+    const target = this.#need(service);
+    return target.lease((connection) => {
+      const handle: Handler = async (call) => {
+        call.record.attempts++;
+        connection.inFlight++;
+        try {
+          return await connection.request(call.method, call.params, call);
+        } finally {
+          connection.inFlight--;
+        }
+      };
+      return fn({
+        callTool: async (name, args, options) => {
+          const params = { name, arguments: checkArguments(args, name) ?? {} };
+          return (await this.#run(
+            this.#plainCall(target, service, 'tools/call', params, options),
+            handle,
+          )) as CallToolResult;
+        },
+        request: (method, params = {}, options) =>
+          this.#run(this.#plainCall(target, service, method, params, options), handle),
+      });
+    });
+  }
+
+  /** Drops cached results: all, or those of a service or tool. Returns how many. */
+  clearCache(filter: CacheFilter = {}): number {
+    refuseUnknown(filter as Record<string, unknown>, ['service', 'tool'], '');
+    if (filter.service === undefined) return this.#parts.cache.clear(filter);
+    return this.#parts.cache.clear({ ...filter, service: this.#need(filter.service).name });
+  }
+
+  /** @internal A service's list changed, or it came or went. */
+  forget(service: Service): void {
+    this.#catalog.forget(service);
+  }
+
+  /** A name that was resolved before costs one look-up. */
+  #known(name: string, options: { service?: string } | undefined): ScopeTool | undefined {
+    return options?.service === undefined ? this.#catalog.known(name) : undefined;
+  }
+
+  #resolve(name: string, options: Pick<CallToolOptions, 'service' | 'timeoutMs' | 'signal'> = {}): Promise<ScopeTool> {
+    const { service, timeoutMs, signal } = options;
+    return this.#catalog.resolve(name, {
+      ...(service !== undefined && { service }),
+      ...(timeoutMs !== undefined && { timeoutMs }),
+      ...(signal && { signal }),
+    });
+  }
+
+  #toolCall(
+    tool: ScopeTool,
+    args: Record<string, unknown> | undefined,
+    options: CallToolOptions | undefined,
+    since: number,
+    deadline: number,
+  ): Call {
+    const { service, facts } = tool;
+    const params: Record<string, unknown> = { name: tool.tool, arguments: args ?? {} };
+    if (options?.meta !== undefined) params['_meta'] = options.meta;
+    const spec = {
+      scope: this.#parts.id,
+      method: 'tools/call',
+      params,
+      tool: tool.tool,
+      subject: tool.exposed,
+      since,
+      deadline,
+      headers: headersOf(facts, args),
+      cache: options?.cache,
+      repeatable: facts.repeatable,
+      cacheable: facts.cacheable,
+      readOnly: facts.readOnly,
+      cachePrefix: facts.cachePrefix,
+    };
+    return newCall(service, spec, options);
+  }
+
+  /** A call that is not made through the catalog: reading, and everything over a lease. */
+  #plainCall(
+    service: Service,
+    local: string,
+    method: string,
+    params: Record<string, unknown>,
+    limits: RequestLimits = {},
+  ): Call {
+    const since = this.#parts.clock.now();
+    refuseUnknown(limits as Record<string, unknown>, ['timeoutMs', 'signal', 'onProgress'], '');
+    checkTimeout(limits.timeoutMs);
+    const isTool = method === 'tools/call';
+    const tool = isTool ? String(params['name']) : method;
+    const spec = {
+      scope: this.#parts.id,
+      method,
+      params,
+      tool,
+      subject: `${local}: ${tool}`,
+      since,
+      deadline: Number.POSITIVE_INFINITY,
+      headers: undefined,
+      cache: undefined,
+      repeatable: !isTool,
+      cacheable: false,
+      readOnly: !isTool,
+      cachePrefix: '',
+    };
+    return newCall(service, spec, limits);
+  }
+
+  async #run(call: Call, handle: Handler): Promise<CallResult> {
+    try {
+      return await runCall(call, handle, this.#parts.clock);
+    } finally {
+      this.#parts.observe(call.record);
+    }
+  }
+
+  async #request(
+    local: string,
+    method: string,
+    params: Record<string, unknown>,
+    limits: RequestLimits,
+  ): Promise<CallResult> {
+    this.#parts.assertOpen();
+    const service = this.#need(local);
+    return this.#run(this.#plainCall(service, local, method, params, limits), service.handle);
+  }
+
+  async #validate(tool: ScopeTool, args: Record<string, unknown>): Promise<void> {
+    const definition = await this.#catalog.definition(tool);
+    if (definition === undefined) return;
+    const { argumentProblem } = await import('./catalog/validate.js');
+    const problem = await argumentProblem(definition, args);
+    if (problem !== undefined)
+      throw new StoreError('ARGUMENTS_INVALID', `${tool.exposed}: ${problem}`, {
+        service: tool.local,
+        tool: tool.tool,
+      });
+  }
+
+  #need(local: string): Service {
+    const service = this.#parts.find(local);
+    if (service) return service;
+    throw unknownService(
+      local,
+      [...this.#parts.visible()].map(([name]) => name),
+    );
+  }
+
+  async #listAll(
+    method: string,
+    key: string,
+    capability: 'resources' | 'prompts',
+    options: ListOptions,
+  ): Promise<Record<string, unknown>[]> {
+    checkListOptions(options);
+    this.#parts.assertOpen();
+    const { clock } = this.#parts;
+    const timeoutMs = options.timeoutMs ?? 10_000;
+    const asked =
+      options.service === undefined
+        ? [...this.#parts.visible()]
+        : ([[options.service, this.#need(options.service)]] as const);
+    const lists = await Promise.all(
+      asked.map(async ([local, service]) => {
+        try {
+          const limits = { deadline: clock.now() + timeoutMs, timeoutMs, signal: options.signal };
+          const { items } = await service.list(method, key, capability, limits);
+          return items.map((item) => ({ ...item, service: local }));
+        } catch (error) {
+          // One service's trouble hides no other's list; asked for alone, it is told.
+          if (options.service === undefined && !isStoreError(error, 'CANCELLED')) return [];
+          throw isStoreError(error) ? errorAt(error, local, { service: local }) : error;
+        }
+      }),
+    );
+    return lists.flat();
+  }
+
+  #batchParts(calls: readonly BatchCall[], options: BatchOptions): Parameters<typeof batchCall>[2] {
+    checkBatch(calls, options);
+    this.#parts.assertOpen();
+    return {
+      clock: this.#parts.clock,
+      concurrency: options.concurrency ?? this.#parts.batchConcurrency(),
+      run: (call, limits) => this.#batchEntry(call, limits, options),
+    };
+  }
+
+  /** One entry of a batch: whatever happens to it becomes its entry. */
+  async #batchEntry(
+    entry: BatchCall,
+    limits: { deadline: number; signal: AbortSignal },
+    batch: BatchOptions,
+  ): Promise<BatchEntry> {
+    const since = this.#parts.clock.now();
+    const options: CallToolOptions = { signal: limits.signal };
+    let record: CallRecord | undefined;
+    try {
+      checkBatchCall(entry);
+      const args = checkArguments(entry.arguments, entry.tool);
+      const cache = withKey(batch.cache, entry.cacheKey);
+      if (cache !== undefined) options.cache = cache;
+      if (batch.callTimeoutMs !== undefined) options.timeoutMs = batch.callTimeoutMs;
+      if (entry.service !== undefined) options.service = entry.service;
+      const tool = this.#known(entry.tool, options) ?? (await this.#resolve(entry.tool, options));
+      if (tool.service.performance.calls.validateArguments) await this.#validate(tool, args ?? {});
+      const call = this.#toolCall(tool, args, options, since, limits.deadline);
+      record = call.record;
+      return entryOf(record, { result: (await this.#run(call, tool.service.handle)) as CallToolResult });
+    } catch (thrown) {
+      const error = isStoreError(thrown)
+        ? thrown
+        : new StoreError('PROTOCOL_ERROR', asError(thrown).message, { cause: thrown });
+      if (record === undefined || record.totalMs === 0) {
+        // It never became a call, or none that was sent.
+        record = newRecord(this.#parts.id, '', String(entry?.tool), since);
+        record.totalMs = this.#parts.clock.now() - since;
+        record.outcome = outcomeOf(error);
+      }
+      return entryOf(record, { error });
+    }
+  }
+
+  /** Event-driven: the store tells each change of state. */
+  async #untilStatus(
+    local: string,
+    service: Service,
+    status: ServiceStatus,
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const { clock, events } = this.#parts;
+    const queue = new WaitQueue<StoreError | undefined>(clock);
+    const look = (): void => {
+      if (statusOf(service) === status) queue.give(undefined);
+      else if (status === 'ready' && GIVEN_UP.has(statusOf(service))) queue.give(this.#whyNot(service, local));
+    };
+    const off = events.on('state', (event) => {
+      if (event.service === service.name) look();
+    });
+    try {
+      const waiting = queue.wait({ deadline: clock.now() + timeoutMs, signal }, (why) =>
+        why === 'cancelled'
+          ? new StoreError('CANCELLED', `${local}: cancelled by the caller`, { service: local, cause: signal?.reason })
+          : new StoreError('TIMEOUT', `${local}: not ${status} within ${timeoutMs} ms (it is ${statusOf(service)})`, {
+              service: local,
+              figures: { timeoutMs, status: statusOf(service) },
+              cause: 'reason' in service.state ? service.state.reason : undefined,
+            }),
+      );
+      look();
+      const problem = await waiting;
+      if (problem) throw problem;
+    } finally {
+      off();
+    }
+  }
+
+  #whyNot(service: Service, local: string): StoreError {
+    const { state, problem } = service;
+    const reason = problem ?? ('reason' in state ? state.reason : undefined);
+    if (reason) return errorAt(reason, local, { service: local });
+    return new StoreError(
+      'SERVICE_DOWN',
+      `${local}: the service is ${service.definition?.disabled ? 'disabled' : statusOf(service)}`,
+      { service: local },
+    );
+  }
+}
+
+/** States that `ready` will not follow by itself soon. */
+const GIVEN_UP: ReadonlySet<ServiceStatus> = new Set(['failed', 'auth_required', 'stopped']);
+
+/** One connection of its own: what `store.lease` hands over. */
+export interface Lease {
+  /** @param name - the server's own name of the tool */
+  callTool(name: string, args?: Record<string, unknown>, options?: RequestLimits): Promise<CallToolResult>;
+  /** Any MCP request. */
+  request(method: string, params?: Record<string, unknown>, options?: RequestLimits): Promise<CallResult>;
+}
+
+function toolError(result: CallToolResult, call: Call): StoreError {
+  const { service, tool, endpoint, attempts } = call.record;
+  const text = textOf(result).slice(0, 1_000) || 'the tool reports an error';
+  return new StoreError('TOOL_ERROR', `${call.subject}: ${text}`, {
+    service,
+    tool,
+    endpoint,
+    attempts,
+    executed: 'yes',
+    data: result,
+  });
+}

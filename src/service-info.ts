@@ -1,0 +1,62 @@
+/** Knows what is told about a service without asking it: a plain snapshot. */
+
+import type { Clock } from './_util/clock.js';
+import type { PoolStats } from './endpoint/pool.js';
+import type { ErrorCode } from './errors.js';
+import type { ServiceStatus } from './events.js';
+import type { Service } from './service/service.js';
+
+export interface ServiceInfo {
+  /** Name within the scope. */
+  name: string;
+  status: ServiceStatus;
+  /** How it is reached. Undefined where its configuration cannot be used. */
+  kind: 'stdio' | 'http' | 'sse' | 'memory' | undefined;
+  /** Kept and listed, never started. */
+  disabled: boolean;
+  /** Tools of the list as last seen in this run; undefined where none was needed yet. */
+  tools: number | undefined;
+  /** Why it cannot be used now. */
+  problem: { code: ErrorCode; message: string } | undefined;
+  /** When it is tried again, from now. Milliseconds. */
+  nextTryInMs: number | undefined;
+  /** Of the open connection; undefined while there is none. */
+  protocolVersion: string | undefined;
+  era: 'legacy' | 'modern' | undefined;
+  server: { name: string; version: string } | undefined;
+  instructions: string | undefined;
+  /** MCP server capabilities, as the server gave them. */
+  capabilities: Record<string, unknown> | undefined;
+  /** Processes that run for it. */
+  pids: number[];
+  calls: { running: number; waiting: number };
+  /** By endpoint. */
+  connections: Record<string, PoolStats>;
+}
+
+export function infoOf(name: string, service: Service, clock: Clock): ServiceInfo {
+  const { state, connection, definition } = service;
+  const error = service.problem ?? ('reason' in state ? state.reason : service.tools.problem);
+  return {
+    name,
+    status: statusOf(service),
+    kind: definition?.endpoints[0]?.kind,
+    disabled: definition?.disabled ?? false,
+    tools: service.tools.size,
+    problem: error && { code: error.code, message: error.message },
+    nextTryInMs: 'nextTryAt' in state ? Math.max(0, Math.round(state.nextTryAt - clock.now())) : undefined,
+    protocolVersion: connection?.protocolVersion,
+    era: connection?.era,
+    server: connection?.serverInfo && { name: connection.serverInfo.name, version: connection.serverInfo.version },
+    instructions: connection?.instructions,
+    capabilities: connection?.capabilities as Record<string, unknown> | undefined,
+    pids: service.pids,
+    calls: service.calls,
+    connections: service.poolStats(),
+  };
+}
+
+export function statusOf(service: Service): ServiceStatus {
+  if (service.problem) return 'failed';
+  return service.definition?.disabled ? 'stopped' : service.state.name;
+}

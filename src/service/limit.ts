@@ -1,0 +1,75 @@
+/** Knows how many calls of one service run at a time, and keeps its one line of waiting calls. */
+
+import type { Clock } from '../_util/clock.js';
+import { WaitQueue } from '../_util/wait-queue.js';
+import type { Call, Handler } from '../call.js';
+import { StoreError } from '../errors.js';
+
+export interface LimitOptions {
+  maxConcurrentCalls: number;
+  queueLimit: number;
+  clock: Clock;
+}
+
+export class Limit {
+  readonly #options: LimitOptions;
+  readonly #line: WaitQueue<void>;
+  #running = 0;
+
+  constructor(options: LimitOptions) {
+    this.#options = options;
+    this.#line = new WaitQueue(options.clock);
+  }
+
+  get running(): number {
+    return this.#running;
+  }
+
+  get waiting(): number {
+    return this.#line.size;
+  }
+
+  /** Ends every wait, when the service is closed. */
+  refuse(error: () => Error): void {
+    this.#line.failAll(error);
+  }
+
+  /** `next` with a permit: taken at once, or after a place in the line, or refused where the line is full. */
+  around(next: Handler): Handler {
+    return async (call) => {
+      if (this.#running < this.#options.maxConcurrentCalls) this.#running++;
+      else await this.#wait(call);
+      try {
+        return await next(call);
+      } finally {
+        // The permit goes straight to the oldest waiter, so nobody can overtake it.
+        if (!this.#line.give()) this.#running--;
+      }
+    };
+  }
+
+  async #wait(call: Call): Promise<void> {
+    const { queueLimit, maxConcurrentCalls, clock } = this.#options;
+    const figures = { running: this.#running, waiting: this.#line.size, maxConcurrentCalls, queueLimit };
+    if (this.#line.size >= queueLimit)
+      throw new StoreError(
+        'LIMIT_EXCEEDED',
+        `${figures.running} calls run (max ${maxConcurrentCalls}) and ${figures.waiting} wait (queueLimit ${queueLimit})`,
+        { figures, hint: 'Call less at a time, or raise calls.queueLimit.' },
+      );
+    const since = clock.now();
+    try {
+      await this.#line.wait(call, (why) =>
+        why === 'cancelled'
+          ? new StoreError('CANCELLED', 'cancelled by the caller', { cause: call.signal?.reason })
+          : new StoreError(
+              'TIMEOUT',
+              `timed out after ${call.timeoutMs} ms in the queue (running ${this.#running}, max ${maxConcurrentCalls}, waiting ${this.#line.size})`,
+              { figures: { ...figures, waiting: this.#line.size, timeoutMs: call.timeoutMs } },
+            ),
+      );
+    } finally {
+      call.record.queueMs += clock.now() - since;
+    }
+  }
+}

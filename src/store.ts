@@ -1,0 +1,570 @@
+/** Knows the whole: opens a store on a configuration, keeps its services, and closes everything that it started. */
+
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import { type Clock, systemClock } from './_util/clock.js';
+import { Gate } from './_util/gate.js';
+import type { CallRecord } from './call.js';
+import { RememberedLists } from './catalog/remembered.js';
+import type { ConfigDocument, ServiceConfig } from './config/definition.js';
+import { checkServiceConfig, parseConfig } from './config/load.js';
+import { nameProblem } from './config/names.js';
+import { defaultStateDir, userConfigPath } from './config/places.js';
+import { ConfigFile } from './config/save.js';
+import { agentService, applySpecs, type ConfigContext, type Inputs, specOf, specsOf } from './configured.js';
+import type { PoolStats } from './endpoint/pool.js';
+import { StoreError } from './errors.js';
+import { Events, type Logger, type StoreEventName, type StoreEvents } from './events.js';
+import { type CallStats, Stats } from './observe/stats.js';
+import {
+  asObject,
+  checkPerformance,
+  type OptionLayer,
+  type OptionSource,
+  type PerformanceOptions,
+  type ResolvedPerformance,
+  refuseUnknown,
+  resolvePerformance,
+} from './options.js';
+import { Scope } from './scope.js';
+import { unknownService } from './scope-catalog.js';
+import { type CacheStats, ResultCache } from './service/cache.js';
+import type { Service, ServiceEvent } from './service/service.js';
+import { Services } from './service/services.js';
+
+export interface OpenOptions {
+  /** Path of an `mcp.json`. With neither this nor `services`: the user's own, `~/.mcpstore/mcp.json`, if it is there. */
+  config?: string;
+  /** Services in code, in the shape of `mcpServers`; `{ server }` is an MCP server object in this process. */
+  services?: Record<string, ServiceConfig>;
+  performance?: PerformanceOptions;
+  /** `'lazy'` (default): a service starts at its first use. `'eager'`: all start now, behind. */
+  start?: 'lazy' | 'eager';
+  /** Where the store keeps what it remembers. Default: the platform's state folder; `null`: nothing on disk. */
+  stateDir?: string | null;
+  /** Answers `${input:id}` of the configuration. */
+  inputs?: Inputs;
+  /** `${workspaceFolder}`. Default: the folder of the configuration file. */
+  workspaceFolder?: string;
+  /** What `${VAR}` stands for. Default: `process.env`. */
+  env?: Readonly<Record<string, string | undefined>>;
+  /** Take changes of the configuration file over while running. Default true. */
+  watch?: boolean;
+  /** Any logger of pino's shape. Default: silent. */
+  logger?: Logger;
+  /** @internal Where time and randomness come from. */
+  clock?: Clock;
+}
+
+const OPEN_KEYS = [
+  'config',
+  'services',
+  'performance',
+  'start',
+  'stateDir',
+  'inputs',
+  'workspaceFolder',
+  'env',
+  'watch',
+  'logger',
+  'clock',
+];
+
+/** Changes are kept in memory; with `persist` they are also written to the configuration file. */
+export interface ChangeOptions {
+  persist?: boolean;
+}
+
+export interface StoreStats {
+  calls: CallStats;
+  /** By service, those that were called. */
+  services: Record<string, CallStats>;
+  cache: CacheStats;
+  /** By service and endpoint. */
+  connections: Record<string, Record<string, PoolStats>>;
+}
+
+/** Calls in flight when their service is replaced or removed have so long to finish. */
+const REPLACE_DRAIN_MS = 60_000;
+const CLOSE_DRAIN_MS = 10_000;
+
+export class MCPStore extends Scope {
+  readonly #services: Services;
+  readonly #events: Events;
+  readonly #clock: Clock;
+  readonly #cache: ResultCache;
+  readonly #remembered: RememberedLists;
+  readonly #stats = new Stats();
+  readonly #logger: Logger | undefined;
+  readonly #layers: readonly OptionLayer[];
+  readonly #context: ConfigContext;
+  readonly #file: ConfigFile | undefined;
+  readonly #agents = new Map<string, { scope: Scope; granted: Set<string> }>();
+  /** Names that came from the configuration file: what a change of it may remove. */
+  #fromFile = new Set<string>();
+  #unwatch: (() => void) | undefined;
+  /** One change of the services at a time. */
+  #turn: Promise<unknown> = Promise.resolve();
+  #closing: Promise<void> | undefined;
+
+  /**
+   * Opens a store. Reads the configuration and starts nothing (unless `start: 'eager'`).
+   * @throws StoreError `CONFIG_INVALID` for a file that does not parse, `OPTION_INVALID`, `FILE_FAILED`
+   */
+  static async open(options: OpenOptions = {}): Promise<MCPStore> {
+    checkOpen(options);
+    const path = options.config ?? (options.services === undefined ? existing(userConfigPath()) : undefined);
+    const file = path === undefined ? undefined : new ConfigFile(resolve(path));
+    const document = await file?.load();
+    const store = new MCPStore(options, file, document);
+    await store.#fill(options, document);
+    return store;
+  }
+
+  private constructor(options: OpenOptions, file: ConfigFile | undefined, document: ConfigDocument | undefined) {
+    const clock = options.clock ?? systemClock;
+    const events = new Events(options.logger);
+    const layers: OptionLayer[] = [
+      { source: 'file', values: document?.performance },
+      { source: 'code', values: options.performance },
+    ];
+    const { resultCache } = resolvePerformance(layers).options;
+    const cache = new ResultCache(resultCache, clock);
+    let services: Services;
+    super({
+      id: '',
+      clock,
+      events,
+      cache,
+      visible: function* () {
+        for (const service of services.values()) yield [service.name, service];
+      },
+      find: (name) => services.get(name),
+      assertOpen: () => this.#assertOpen(),
+      observe: (record) => this.#observe(record),
+      batchConcurrency: () => this.effectiveOptions.calls.batchConcurrency,
+    });
+    this.#clock = clock;
+    this.#events = events;
+    this.#layers = layers;
+    this.#cache = cache;
+    this.#logger = options.logger;
+    this.#file = file;
+    this.#remembered = new RememberedLists(options.stateDir === undefined ? defaultStateDir() : options.stateDir);
+    this.#context = {
+      env: options.env ?? process.env,
+      workspaceFolder: options.workspaceFolder,
+      inputs: options.inputs,
+    };
+    services = new Services({
+      clock,
+      gate: new Gate(Math.min(2 * availableParallelism(), 8), clock),
+      cache,
+      remembered: this.#remembered,
+      layers,
+      emit: (service, event) => this.#route(service, event),
+    });
+    this.#services = services;
+  }
+
+  /** The store-wide options as they are in force. */
+  get effectiveOptions(): ResolvedPerformance {
+    return resolvePerformance(this.#layers).options;
+  }
+
+  /** Where each store-wide option came from, by its path. */
+  get optionSources(): Readonly<Record<string, OptionSource>> {
+    return resolvePerformance(this.#layers).sources;
+  }
+
+  /** Path of the configuration file, if there is one. */
+  get configPath(): string | undefined {
+    return this.#file?.path;
+  }
+
+  /** Calls `listener` at each event; the returned function ends that. */
+  on<K extends StoreEventName>(name: K, listener: (event: StoreEvents[K]) => void): () => void {
+    return this.#events.on(name, listener);
+  }
+
+  /**
+   * An agent's view: its own services under their local names, and those of the store that it was given. Results that
+   * it caches are its own. The same id gives the same view; `services` replaces what it was given.
+   */
+  forAgent(id: string, options: { services?: readonly string[] } = {}): Scope {
+    refuseUnknown(options, ['services'], '');
+    const problem = nameProblem(id);
+    if (problem !== undefined) throw new StoreError('OPTION_INVALID', `agent id ${JSON.stringify(id)}: ${problem}`);
+    const known = this.#agents.get(id);
+    const given = options.services ?? (known ? undefined : this.#file?.current()?.agents.get(id)?.services);
+    for (const name of options.services ?? [])
+      if (this.#services.get(name) === undefined)
+        throw unknownService(
+          name,
+          [...this.#services.values()].map((service) => service.name),
+        );
+    if (known) {
+      if (given) {
+        known.granted = new Set(given);
+        for (const service of this.#services.values()) known.scope.forget(service);
+      }
+      return known.scope;
+    }
+    const agent = { granted: new Set(given ?? []) } as { scope: Scope; granted: Set<string> };
+    const services = this.#services;
+    const find = (local: string): Service | undefined =>
+      services.get(agentService(id, local)) ?? (agent.granted.has(local) ? services.get(local) : undefined);
+    agent.scope = new Scope({
+      id,
+      clock: this.#clock,
+      events: this.#events,
+      cache: this.#cache,
+      visible: function* () {
+        const prefix = agentService(id, '');
+        for (const service of services.values()) {
+          if (service.name.startsWith(prefix)) yield [service.name.slice(prefix.length), service];
+          else if (agent.granted.has(service.name) && !services.get(agentService(id, service.name)))
+            yield [service.name, service];
+        }
+      },
+      find,
+      assertOpen: () => this.#assertOpen(),
+      observe: (record) => this.#observe(record),
+      batchConcurrency: () => this.effectiveOptions.calls.batchConcurrency,
+    });
+    this.#agents.set(id, agent);
+    return agent.scope;
+  }
+
+  /**
+   * Adds services and returns their names; they start at their first use.
+   * @param what - a name (with `config`: the shape of `mcp.json`, or a URL), a map of names to configs,
+   *   `{ mcpServers }`, or the path of a JSON file
+   * @throws StoreError `SERVICE_EXISTS`, `OPTION_INVALID`, `CONFIG_INVALID`: then nothing is added
+   */
+  async addService(
+    what: string | Record<string, ServiceConfig> | { mcpServers: Record<string, ServiceConfig> },
+    config?: ServiceConfig | string,
+    options: ChangeOptions & { agent?: string } = {},
+  ): Promise<string[]> {
+    refuseUnknown(options as Record<string, unknown>, ['persist', 'agent'], '');
+    const configs = await configsOf(what, config);
+    const { agent } = options;
+    return this.#change(async () => {
+      const named = configs.map(
+        ([name, own]) =>
+          [name, agent === undefined ? name : agentService(agent, name), checkServiceConfig(name, own)] as const,
+      );
+      for (const [, full] of named)
+        if (this.#services.get(full))
+          throw new StoreError('SERVICE_EXISTS', `there is a service named ${full} already`, {
+            service: full,
+            hint: 'updateService replaces it; deleteService removes it.',
+          });
+      const specs = await Promise.all(named.map(([, full, own]) => specOf(full, own, this.#context, undefined)));
+      if (options.persist)
+        await this.#persist((edit) => {
+          for (const [name, , own] of named)
+            if (agent === undefined) edit.setService(name, own);
+            else edit.set(['mcpstore', 'agents', agent, 'mcpServers', name], own);
+        });
+      for (const spec of specs) {
+        this.#services.add(spec);
+        if (options.persist) this.#fromFile.add(spec.name);
+        this.#events.emit('serviceAdded', { service: spec.name });
+      }
+      return specs.map((spec) => spec.name);
+    });
+  }
+
+  /** Puts a new definition in the place of the old one; calls in flight finish on the old one. */
+  async updateService(name: string, config: ServiceConfig | string, options: ChangeOptions = {}): Promise<void> {
+    refuseUnknown(options as Record<string, unknown>, ['persist'], '');
+    const own = checkServiceConfig(name, typeof config === 'string' ? { url: config } : config);
+    await this.#change(async () => {
+      this.#needService(name);
+      const spec = await specOf(name, own, this.#context, undefined);
+      if (options.persist) await this.#persist((edit) => edit.setService(name, own));
+      this.#replaced(this.#services.get(name)!, this.#services.replace(spec, REPLACE_DRAIN_MS));
+    });
+  }
+
+  /** Changes some keys of a service's definition; `undefined` removes a key. */
+  async patchService(name: string, patch: ServiceConfig, options: ChangeOptions = {}): Promise<void> {
+    const old = this.#needService(name).definition?.config ?? this.#file?.current()?.services.get(name) ?? {};
+    const joined = Object.fromEntries(Object.entries({ ...old, ...patch }).filter(([, value]) => value !== undefined));
+    await this.updateService(name, joined, options);
+  }
+
+  /** Removes a service; its calls in flight finish first. */
+  async deleteService(name: string, options: ChangeOptions = {}): Promise<void> {
+    refuseUnknown(options as Record<string, unknown>, ['persist'], '');
+    await this.#change(async () => {
+      const service = this.#needService(name);
+      if (options.persist) await this.#persist((edit) => void edit.removeService(name));
+      this.#fromFile.delete(name);
+      this.#forget(service);
+      this.#events.emit('serviceRemoved', { service: name });
+      await this.#services.remove(name, REPLACE_DRAIN_MS);
+    });
+  }
+
+  /** Stops a service and starts it anew, whatever its state; calls in flight have `drainMs` (default 10,000). */
+  async restartService(name: string, options: { drainMs?: number } = {}): Promise<void> {
+    this.#assertOpen();
+    await this.#needService(name).restart(options.drainMs ?? CLOSE_DRAIN_MS);
+  }
+
+  /** Stops a service until `restartService`: its calls fail at once with `SERVICE_DOWN`, its tools stay listed. */
+  async disconnectService(name: string, options: { drainMs?: number } = {}): Promise<void> {
+    this.#assertOpen();
+    await this.#needService(name).stop(options.drainMs ?? CLOSE_DRAIN_MS);
+  }
+
+  /** What is configured, templates unexpanded, in the shape of `mcp.json`. */
+  showConfig(): { mcpServers: Record<string, ServiceConfig> } {
+    const mcpServers: Record<string, ServiceConfig> = {};
+    for (const service of this.#services.values()) {
+      const config = service.definition?.config ?? this.#file?.current()?.services.get(service.name) ?? {};
+      const { server, ...rest } = config;
+      Object.defineProperty(mcpServers, service.name, {
+        value: rest,
+        enumerable: true,
+        configurable: true,
+        writable: true,
+      });
+    }
+    return { mcpServers };
+  }
+
+  /** Removes every service, also from the file with `persist`. */
+  async resetConfig(options: ChangeOptions = {}): Promise<void> {
+    for (const service of [...this.#services.values()]) await this.deleteService(service.name, options);
+  }
+
+  /** Counts and latencies of calls, the cache and the connections. Starts nothing. */
+  stats(): StoreStats {
+    return {
+      calls: this.#stats.total,
+      services: this.#stats.services,
+      cache: this.#cache.stats(),
+      connections: this.connectionStats(),
+    };
+  }
+
+  /** Created, reused, failed, open, idle, in flight, waiting and time-outs, per service and endpoint. */
+  connectionStats(): Record<string, Record<string, PoolStats>> {
+    const stats: Record<string, Record<string, PoolStats>> = {};
+    for (const service of this.#services.values()) {
+      const own = service.poolStats();
+      if (Object.keys(own).length > 0) stats[service.name] = own;
+    }
+    return stats;
+  }
+
+  /** Closes connections that were unused for `maxIdleMs` (default 0), down to each minimum. Returns how many. */
+  closeIdle(maxIdleMs = 0): number {
+    let closed = 0;
+    for (const service of this.#services.values()) closed += service.closeIdle(maxIdleMs);
+    return closed;
+  }
+
+  /**
+   * Ends the store: new calls are refused, those in flight have `drainMs` (default 10,000), then every connection and
+   * process is closed, all in parallel. Idempotent.
+   */
+  close(options: { drainMs?: number } = {}): Promise<void> {
+    this.#closing ??= (async () => {
+      this.#unwatch?.();
+      await this.#services.close(options.drainMs ?? CLOSE_DRAIN_MS);
+      await this.#remembered.flush();
+    })();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #fill(options: OpenOptions, document: ConfigDocument | undefined): Promise<void> {
+    const own = Object.entries(options.services ?? {});
+    const specs = [
+      ...(document ? await specsOf(document, this.#context) : []),
+      ...(await Promise.all(
+        own.map(([name, config]) => specOf(name, checkServiceConfig(name, config), this.#context, undefined)),
+      )),
+    ];
+    for (const spec of specs) this.#services.add(spec);
+    this.#fromFile = new Set(document ? specs.slice(0, specs.length - own.length).map((spec) => spec.name) : []);
+    if (this.#file && options.watch !== false)
+      this.#unwatch = this.#file.watch(
+        (changed) => void this.#reload(changed),
+        (error) => this.#configProblem(error),
+      );
+    if (options.start === 'eager')
+      for (const service of this.#services.values())
+        if (!service.problem && !service.definition?.disabled) service.start();
+  }
+
+  #reload(document: ConfigDocument): Promise<void> {
+    return this.#change(async () => {
+      const specs = await specsOf(document, this.#context);
+      const before = [...this.#services.values()];
+      const difference = applySpecs(this.#services, this.#fromFile, specs, REPLACE_DRAIN_MS);
+      this.#fromFile = new Set(specs.map((spec) => spec.name));
+      for (const service of before) if (this.#services.get(service.name) !== service) this.#forget(service);
+      for (const [id, agent] of this.#agents) {
+        const granted = document.agents.get(id)?.services;
+        if (granted) agent.granted = new Set(granted);
+      }
+      for (const spec of specs) if (spec.problem) this.#configProblem(spec.problem);
+      this.#logger?.info({ ...difference }, 'the configuration changed');
+      this.#events.emit('configChanged', { file: document.file ?? '', ...difference });
+    });
+  }
+
+  #configProblem(error: StoreError): void {
+    this.#logger?.warn({ error: error.toJSON() }, 'the configuration has a problem');
+    this.#events.emit('configProblem', { error });
+  }
+
+  /** Changes of the services happen one after another. */
+  #change<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(() => {
+      this.#assertOpen();
+      return work();
+    });
+    this.#turn = turn.catch(() => {});
+    return turn;
+  }
+
+  async #persist(change: Parameters<ConfigFile['edit']>[0]): Promise<void> {
+    if (this.#file === undefined)
+      throw new StoreError('OPTION_INVALID', 'persist: this store has no configuration file', {
+        hint: 'Open it with { config }.',
+      });
+    await this.#file.edit(change);
+  }
+
+  #needService(name: string): Service {
+    const service = this.#services.get(name);
+    if (service) return service;
+    throw unknownService(
+      name,
+      [...this.#services.values()].map((known) => known.name),
+    );
+  }
+
+  #replaced(old: Service, _fresh: Service): void {
+    this.#forget(old);
+  }
+
+  #forget(service: Service): void {
+    this.forget(service);
+    for (const { scope } of this.#agents.values()) scope.forget(service);
+  }
+
+  #assertOpen(): void {
+    if (this.#closing) throw new StoreError('STORE_CLOSED', 'the store is closed');
+  }
+
+  #observe(record: CallRecord): void {
+    this.#stats.add(record);
+    if (this.#events.has('call')) this.#events.emit('call', record);
+  }
+
+  #route(service: Service, event: ServiceEvent): void {
+    const { name } = service;
+    const events = this.#events;
+    switch (event.type) {
+      case 'state': {
+        const { state, endpoint } = event;
+        const error = 'reason' in state ? state.reason : undefined;
+        this.#logger?.[error ? 'warn' : 'debug'](
+          { service: name, endpoint, state: state.name, ...(error && { code: error.code }) },
+          'service state',
+        );
+        events.emit('state', {
+          service: name,
+          endpoint,
+          status: state.name,
+          ...('attempt' in state && { attempt: state.attempt }),
+          ...('nextTryAt' in state && { nextTryInMs: Math.max(0, Math.round(state.nextTryAt - this.#clock.now())) }),
+          ...(error && { error }),
+        });
+        return;
+      }
+      case 'tools_changed':
+        this.#forget(service);
+        events.emit('toolsChanged', { service: name, tools: service.tools.size ?? 0 });
+        return;
+      case 'prompts_changed':
+        events.emit('promptsChanged', { service: name });
+        return;
+      case 'resources_changed':
+        events.emit('resourcesChanged', { service: name });
+        return;
+      case 'resource_updated':
+        events.emit('resourceUpdated', { service: name, uri: event.uri });
+        return;
+      case 'log':
+        events.emit('log', { service: name, level: event.level, logger: event.logger, data: event.data });
+        return;
+      case 'output':
+        events.emit('output', { service: name, stream: event.stream, text: event.text });
+        return;
+      case 'tools_skipped':
+        this.#logger?.warn({ service: name, count: event.count }, 'unusable tools in the list were left out');
+    }
+  }
+}
+
+function existing(path: string): string | undefined {
+  return existsSync(path) ? path : undefined;
+}
+
+function checkOpen(options: OpenOptions): void {
+  refuseUnknown(asObject(options, 'options'), OPEN_KEYS, '');
+  const bad = (path: string, expected: string): StoreError =>
+    new StoreError('OPTION_INVALID', `${path}: expected ${expected}`, { figures: { path } });
+  const { config, services, performance, start, stateDir, workspaceFolder, watch, logger } = options;
+  if (config !== undefined && typeof config !== 'string') throw bad('config', 'the path of a file');
+  if (services !== undefined) asObject(services, 'services');
+  if (performance !== undefined) checkPerformance(performance);
+  if (start !== undefined && start !== 'lazy' && start !== 'eager') throw bad('start', '"lazy" or "eager"');
+  if (stateDir !== undefined && stateDir !== null && typeof stateDir !== 'string')
+    throw bad('stateDir', 'the path of a folder, or null');
+  if (workspaceFolder !== undefined && typeof workspaceFolder !== 'string')
+    throw bad('workspaceFolder', 'the path of a folder');
+  if (watch !== undefined && typeof watch !== 'boolean') throw bad('watch', 'true or false');
+  if (logger !== undefined)
+    for (const level of ['debug', 'info', 'warn', 'error'] as const)
+      if (typeof logger[level] !== 'function') throw bad(`logger.${level}`, 'a function');
+}
+
+/** Every form that `addService` takes, as names with their configs. */
+async function configsOf(
+  what: string | Record<string, ServiceConfig> | { mcpServers: Record<string, ServiceConfig> },
+  config: ServiceConfig | string | undefined,
+): Promise<[string, ServiceConfig][]> {
+  if (typeof what === 'string') {
+    if (config !== undefined) return [[what, typeof config === 'string' ? { url: config } : config]];
+    if (!/\.jsonc?$/i.test(what))
+      throw new StoreError('OPTION_INVALID', `config: expected the definition of ${what}: { command } or { url }`, {
+        figures: { path: 'config' },
+      });
+    return [
+      ...parseConfig(
+        await readFile(what, 'utf8').catch((error: unknown) => {
+          throw new StoreError('FILE_FAILED', `cannot read ${what}`, { cause: error });
+        }),
+        what,
+      ).services,
+    ];
+  }
+  const map = asObject(what, 'services');
+  const inner = map['mcpServers'] ?? map['servers'];
+  return Object.entries(inner === undefined ? map : asObject(inner, 'mcpServers')) as [string, ServiceConfig][];
+}
