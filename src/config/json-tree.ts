@@ -136,6 +136,13 @@ class Reader {
   #string(): string {
     const text = this.#text;
     const start = this.#at;
+    // Nearly every string has no escape and can be taken as it stands.
+    const quote = text.indexOf('"', start + 1);
+    const plain = text.slice(start + 1, quote);
+    if (quote > 0 && !/[\\\u0000-\u001f]/.test(plain)) {
+      this.#at = quote + 1;
+      return plain;
+    }
     let at = start + 1;
     for (; text[at] !== '"'; at++) {
       const char = text[at];

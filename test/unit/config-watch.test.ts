@@ -93,8 +93,9 @@ describe('watching', () => {
       expect(['first', 'whole']).toContain(names);
     }
     await handle.close();
-    expect(await heard.next()).toBe('whole');
-    expect(heard.all).toEqual(['whole']);
+    // A writer that pauses for long may be reported, but nothing of what it wrote is taken.
+    while (heard.all.at(-1) !== 'whole') await heard.next();
+    expect(heard.all.filter((what) => what !== 'CONFIG_INVALID')).toEqual(['whole']);
   });
 
   it('reports a wrong or missing file once, keeps the last good one, and tells when it is good again', async () => {
