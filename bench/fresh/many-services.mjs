@@ -7,10 +7,10 @@ import { fakeServer } from '../lib/fake-server.mjs';
 import { fitting, inFlight, measured } from '../lib/load.mjs';
 import { difference, paired } from '../lib/paired.mjs';
 import { seeded } from '../lib/stats.mjs';
-import { name, remember, SERVICES, services, TOOLS_EACH } from './ten-thousand.mjs';
+import { name, remember, services, TOOLS_EACH } from './ten-thousand.mjs';
 
 const [mode, stateDir, given = '{}'] = process.argv.slice(2);
-const { rounds = 15, calls = 10_000 } = JSON.parse(given);
+const { services: count = 10_000, rounds = 15, calls = 10_000 } = JSON.parse(given);
 
 function rssMb() {
   globalThis.gc?.();
@@ -21,7 +21,7 @@ function rssMb() {
 async function openAll() {
   const client = storeClient(
     { server: fakeServer() },
-    { services: { bench: { server: fakeServer() }, ...services() }, stateDir },
+    { services: { bench: { server: fakeServer() }, ...services(count) }, stateDir },
     'many',
   );
   await client.connect();
@@ -35,10 +35,10 @@ async function weigh() {
   const answer = { openMs: performance.now() - start, openMb: rssMb() };
   // One after the other every service is looked into, so that the store has met each of the 100,000 tools.
   answer.tools = 0;
-  for (let i = 0; i < SERVICES; i++)
+  for (let i = 0; i < count; i++)
     answer.tools += (await store.listTools({ service: name(i), refresh: 'never' })).length;
   answer.rssMb = rssMb();
-  answer.expected = SERVICES * TOOLS_EACH;
+  answer.expected = count * TOOLS_EACH;
   await client.close();
   return answer;
 }
@@ -59,7 +59,7 @@ async function time() {
 }
 
 try {
-  const work = { prime: () => remember(stateDir), weigh, time }[mode];
+  const work = { prime: () => remember(stateDir, count), weigh, time }[mode];
   process.send((await work()) ?? {}, () => process.exit());
 } catch (error) {
   process.send({ error: error.stack }, () => process.exit(1));

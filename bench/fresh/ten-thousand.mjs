@@ -1,16 +1,18 @@
 /** The 10,000 services of the row `many-services`, and their lists as an earlier run of the store would have left them. */
 
+import { createHash } from 'node:crypto';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { loadInternal } from '../clients/store.mjs';
 
-export const SERVICES = 10_000;
 export const TOOLS_EACH = 10;
 
 const TOOL_BYTES = 1_024;
 
 export const name = (i) => `service${i}`;
 
-export const services = () =>
-  Object.fromEntries(Array.from({ length: SERVICES }, (_, i) => [name(i), { url: `http://127.0.0.1:9/${i}` }]));
+export const services = (count) =>
+  Object.fromEntries(Array.from({ length: count }, (_, i) => [name(i), { url: `http://127.0.0.1:9/${i}` }]));
 
 /** Ten tools, each of about 1 KB as JSON. */
 function tools(i) {
@@ -26,17 +28,23 @@ function tools(i) {
   });
 }
 
-/** Writes the lists with the store's own code: connecting 10,000 times to have them written would take minutes. */
-export async function remember(stateDir) {
+/**
+ * Writes the lists as the store does, but without its care for a lost power supply, which would cost minutes; that the
+ * store can read them is seen to.
+ */
+export async function remember(stateDir, count) {
   const { RememberedLists } = await loadInternal('catalog/remembered.js');
   const { expandService } = await loadInternal('config/expand.js');
-  const lists = new RememberedLists(stateDir);
-  const all = Object.entries(services());
-  const worker = async () => {
-    for (let next = all.pop(); next !== undefined; next = all.pop()) {
-      const { revision } = await expandService(...next, { env: {}, workspaceFolder: '/', baseDir: '/' });
-      await lists.save(next[0], revision, tools(next[0].slice('service'.length)));
-    }
-  };
-  await Promise.all(Array.from({ length: 64 }, worker));
+  const context = { env: {}, workspaceFolder: '/', baseDir: '/' };
+  const folder = join(stateDir, 'lists');
+  mkdirSync(folder, { recursive: true });
+  const known = new RememberedLists(stateDir);
+  for (const [i, [service, config]] of Object.entries(services(count)).entries()) {
+    const { revision } = await expandService(service, config, context);
+    const key = `${service.length}:${service}${revision}`;
+    const file = `${createHash('sha256').update(key).digest('hex').slice(0, 32)}.json`;
+    writeFileSync(join(folder, file), JSON.stringify({ version: 1, service, revision, tools: tools(i) }));
+    if (i === 0 && (await known.load(service, revision))?.length !== TOOLS_EACH)
+      throw new Error('the store remembers lists in another way than this file writes them');
+  }
 }

@@ -12,12 +12,13 @@ const PROGRAM = 'fresh/many-services.mjs';
 async function run(ctx) {
   await loadStore();
   const state = join(ctx.dir, 'state');
-  await fresh(PROGRAM, ['prime', state]);
+  const options = { services: ctx.quick ? 1_000 : 10_000, rounds: ctx.rounds, calls: ctx.quick ? 2_000 : 10_000 };
+  const args = [state, JSON.stringify(options)];
   const flags = ['--expose-gc'];
+  await fresh(PROGRAM, ['prime', ...args]);
   const runs = [];
-  for (let i = 0; i < (ctx.quick ? 1 : 3); i++) runs.push(await fresh(PROGRAM, ['weigh', state], { flags }));
-  const options = JSON.stringify({ rounds: ctx.rounds, calls: ctx.quick ? 2_000 : 10_000 });
-  const { figures, more } = await fresh(PROGRAM, ['time', state, options], { flags });
+  for (let i = 0; i < (ctx.quick ? 1 : 3); i++) runs.push(await fresh(PROGRAM, ['weigh', ...args], { flags }));
+  const { figures, more } = await fresh(PROGRAM, ['time', ...args], { flags });
   const of = (key) => median(runs.map((r) => r[key]));
   const short = runs.find(({ tools, expected }) => tools !== expected);
   return {
