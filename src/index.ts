@@ -12,6 +12,7 @@ export type { PoolStats } from './endpoint/pool.js';
 export type { ErrorCode, Executed, StoreErrorFields } from './errors.js';
 export { ERROR_CODES, isStoreError, StoreError } from './errors.js';
 export type { Logger, ServiceStatus, StoreEventName, StoreEvents } from './events.js';
+export type { Lease } from './lease.js';
 export type { CallStats } from './observe/stats.js';
 export type {
   CallOptionsConfig,
@@ -24,9 +25,10 @@ export type {
   ServiceOptions,
   ToolPolicy,
 } from './options.js';
-export type { Lease, Scope } from './scope.js';
+export type { ChangeOptions, ServiceConfigs } from './registry.js';
+export type { Scope } from './scope.js';
 export type { ListOptions, ServiceProblem } from './scope-catalog.js';
 export type { CacheFilter, CacheStats } from './service/cache.js';
 export type { ServiceInfo } from './service-info.js';
-export type { ChangeOptions, OpenOptions, StoreStats } from './store.js';
+export type { OpenOptions, StoreStats } from './store.js';
 export { MCPStore } from './store.js';

@@ -5,7 +5,7 @@ import { WaitQueue } from './_util/wait-queue.js';
 import { servicesWithPrefix, type ToolEntry, ToolIndex } from './catalog/index-of-tools.js';
 import { exposedName, nearest, prefixOf } from './catalog/names.js';
 import type { RawTool, ToolFacts, ToolInfo } from './catalog/tool.js';
-import { isStoreError, StoreError } from './errors.js';
+import { StoreError } from './errors.js';
 import type { Service } from './service/service.js';
 
 /** A tool that a call can go to. */

@@ -1,7 +1,6 @@
 /** Knows every verb that a caller has: the store itself is a scope, and so is each agent's view of it. */
 
 import type { Clock } from './_util/clock.js';
-import { WaitQueue } from './_util/wait-queue.js';
 import {
   type BatchCall,
   type BatchEntry,
@@ -34,9 +33,12 @@ import {
 import { errorAt, newCall, outcomeOf, runCall } from './caller.js';
 import { nearest } from './catalog/names.js';
 import { headersOf, type ToolInfo } from './catalog/tool.js';
+import type { ServiceConfig } from './config/definition.js';
 import { asError, isStoreError, StoreError } from './errors.js';
 import type { Events, ServiceStatus } from './events.js';
+import { type Lease, overConnection } from './lease.js';
 import { refuseUnknown } from './options.js';
+import { type ChangeOptions, configsOf, type Registry, type ServiceConfigs } from './registry.js';
 import {
   type ListOptions,
   ScopeCatalog,
@@ -46,7 +48,8 @@ import {
 } from './scope-catalog.js';
 import { type CacheFilter, cachePrefix, type ResultCache } from './service/cache.js';
 import type { Service } from './service/service.js';
-import { infoOf, type ServiceInfo, statusOf } from './service-info.js';
+import { infoOf, type ServiceInfo } from './service-info.js';
+import { untilStatus } from './wait-service.js';
 
 /** What a scope needs of the store that it belongs to. */
 export interface ScopeParts {
@@ -57,6 +60,9 @@ export interface ScopeParts {
   cache: ResultCache;
   visible: () => Iterable<[string, Service]>;
   find: (local: string) => Service | undefined;
+  /** Its own services, without those that it was only given. */
+  own: (local: string) => Service | undefined;
+  registry: () => Registry;
   /** Throws `STORE_CLOSED` once the store is closing. */
   assertOpen: () => void;
   observe: (record: CallRecord) => void;
@@ -170,8 +176,71 @@ export class Scope {
     const { status = 'ready', timeoutMs = 120_000, signal } = options;
     const service = this.#need(name);
     if (status === 'ready') service.start();
-    await this.#untilStatus(name, service, status, timeoutMs, signal);
+    await untilStatus(name, service, { status, timeoutMs, signal }, this.#parts);
     return infoOf(name, service, this.#parts.clock);
+  }
+
+  /**
+   * Adds services and returns their names; they start at their first use. An agent's are its own.
+   * @param what - a name (with `config`: the shape of `mcp.json`, or a URL), a map of names to configs,
+   *   `{ mcpServers }`, or the path of a JSON file
+   * @throws StoreError `SERVICE_EXISTS`, `OPTION_INVALID`, `CONFIG_INVALID`: then nothing is added
+   */
+  async addService(
+    what: string | ServiceConfigs,
+    config?: ServiceConfig | string,
+    options: ChangeOptions = {},
+  ): Promise<string[]> {
+    return this.#parts.registry().add(this.#agent, await configsOf(what, config), options);
+  }
+
+  /** Puts a new definition in the place of the old one; calls in flight finish on the old one. */
+  async updateService(name: string, config: ServiceConfig | string, options: ChangeOptions = {}): Promise<void> {
+    this.#needOwn(name);
+    const own = typeof config === 'string' ? { url: config } : config;
+    await this.#parts.registry().update({ agent: this.#agent, name }, own, options);
+  }
+
+  /** Changes some keys of a service's definition; `undefined` removes a key. */
+  async patchService(name: string, patch: ServiceConfig, options: ChangeOptions = {}): Promise<void> {
+    const service = this.#needOwn(name);
+    const joined = Object.entries({
+      ...(service.definition?.config ?? this.#parts.registry().configOf(service)),
+      ...patch,
+    });
+    await this.updateService(name, Object.fromEntries(joined.filter(([, value]) => value !== undefined)), options);
+  }
+
+  /** Removes a service; resolves when its calls in flight have finished. */
+  async deleteService(name: string, options: ChangeOptions = {}): Promise<void> {
+    this.#needOwn(name);
+    await this.#parts.registry().remove({ agent: this.#agent, name }, options);
+  }
+
+  /** Removes every service of this scope, also from the file with `persist`. */
+  async resetConfig(options: ChangeOptions = {}): Promise<void> {
+    const names = [...this.#parts.visible()].map(([local]) => local).filter((local) => this.#parts.own(local));
+    for (const name of names) await this.deleteService(name, options);
+  }
+
+  /** What is configured, templates unexpanded, in the shape of `mcp.json`. */
+  showConfig(): { mcpServers: Record<string, ServiceConfig> } {
+    const configs = [...this.#parts.visible()].map(
+      ([local, service]) => [local, this.#parts.registry().configOf(service)] as const,
+    );
+    return { mcpServers: Object.fromEntries(configs) };
+  }
+
+  /** Stops a service and starts it anew, whatever its state; calls in flight have `drainMs` (default 10,000). */
+  async restartService(name: string, options: { drainMs?: number } = {}): Promise<void> {
+    this.#parts.assertOpen();
+    await this.#needOwn(name).restart(drainOf(options));
+  }
+
+  /** Stops a service until `restartService`: its calls fail at once with `SERVICE_DOWN`, its tools stay listed. */
+  async disconnectService(name: string, options: { drainMs?: number } = {}): Promise<void> {
+    this.#parts.assertOpen();
+    await this.#needOwn(name).stop(drainOf(options));
   }
 
   /** Asks every visible service whether it lives, starting those that are not running. */
@@ -242,15 +311,7 @@ export class Scope {
     this.#parts.assertOpen();
     const target = this.#need(service);
     return target.lease((connection) => {
-      const handle: Handler = async (call) => {
-        call.record.attempts++;
-        connection.inFlight++;
-        try {
-          return await connection.request(call.method, call.params, call);
-        } finally {
-          connection.inFlight--;
-        }
-      };
+      const handle = overConnection(connection);
       return fn({
         callTool: async (name, args, options) => {
           const params = { name, arguments: checkArguments(args, name) ?? {} };
@@ -381,6 +442,21 @@ export class Scope {
       });
   }
 
+  get #agent(): string | undefined {
+    return this.#parts.id === '' ? undefined : this.#parts.id;
+  }
+
+  /** A service that this scope may change. */
+  #needOwn(local: string): Service {
+    const own = this.#parts.own(local);
+    if (own) return own;
+    if (this.#need(local))
+      throw new StoreError('FORBIDDEN', `${local} belongs to the store: an agent's view cannot change it`, {
+        service: local,
+      });
+    throw unknownService(local, []);
+  }
+
   #need(local: string): Service {
     const service = this.#parts.find(local);
     if (service) return service;
@@ -464,63 +540,18 @@ export class Scope {
       return entryOf(record, { error });
     }
   }
-
-  /** Event-driven: the store tells each change of state. */
-  async #untilStatus(
-    local: string,
-    service: Service,
-    status: ServiceStatus,
-    timeoutMs: number,
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
-    const { clock, events } = this.#parts;
-    const queue = new WaitQueue<StoreError | undefined>(clock);
-    const look = (): void => {
-      if (statusOf(service) === status) queue.give(undefined);
-      else if (status === 'ready' && GIVEN_UP.has(statusOf(service))) queue.give(this.#whyNot(service, local));
-    };
-    const off = events.on('state', (event) => {
-      if (event.service === service.name) look();
-    });
-    try {
-      const waiting = queue.wait({ deadline: clock.now() + timeoutMs, signal }, (why) =>
-        why === 'cancelled'
-          ? new StoreError('CANCELLED', `${local}: cancelled by the caller`, { service: local, cause: signal?.reason })
-          : new StoreError('TIMEOUT', `${local}: not ${status} within ${timeoutMs} ms (it is ${statusOf(service)})`, {
-              service: local,
-              figures: { timeoutMs, status: statusOf(service) },
-              cause: 'reason' in service.state ? service.state.reason : undefined,
-            }),
-      );
-      look();
-      const problem = await waiting;
-      if (problem) throw problem;
-    } finally {
-      off();
-    }
-  }
-
-  #whyNot(service: Service, local: string): StoreError {
-    const { state, problem } = service;
-    const reason = problem ?? ('reason' in state ? state.reason : undefined);
-    if (reason) return errorAt(reason, local, { service: local });
-    return new StoreError(
-      'SERVICE_DOWN',
-      `${local}: the service is ${service.definition?.disabled ? 'disabled' : statusOf(service)}`,
-      { service: local },
-    );
-  }
 }
 
-/** States that `ready` will not follow by itself soon. */
-const GIVEN_UP: ReadonlySet<ServiceStatus> = new Set(['failed', 'auth_required', 'stopped']);
+const DRAIN_MS = 10_000;
 
-/** One connection of its own: what `store.lease` hands over. */
-export interface Lease {
-  /** @param name - the server's own name of the tool */
-  callTool(name: string, args?: Record<string, unknown>, options?: RequestLimits): Promise<CallToolResult>;
-  /** Any MCP request. */
-  request(method: string, params?: Record<string, unknown>, options?: RequestLimits): Promise<CallResult>;
+function drainOf(options: { drainMs?: number }): number {
+  refuseUnknown(options, ['drainMs'], '');
+  const { drainMs = DRAIN_MS } = options;
+  if (!(typeof drainMs === 'number' && drainMs >= 0))
+    throw new StoreError('OPTION_INVALID', 'drainMs: expected a number of milliseconds, at least 0', {
+      figures: { path: 'drainMs' },
+    });
+  return drainMs;
 }
 
 function toolError(result: CallToolResult, call: Call): StoreError {

@@ -1,7 +1,6 @@
 /** Knows the whole: opens a store on a configuration, keeps its services, and closes everything that it started. */
 
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { type Clock, systemClock } from './_util/clock.js';
@@ -9,11 +8,9 @@ import { Gate } from './_util/gate.js';
 import type { CallRecord } from './call.js';
 import { RememberedLists } from './catalog/remembered.js';
 import type { ConfigDocument, ServiceConfig } from './config/definition.js';
-import { checkServiceConfig, parseConfig } from './config/load.js';
-import { nameProblem } from './config/names.js';
 import { defaultStateDir, userConfigPath } from './config/places.js';
 import { ConfigFile } from './config/save.js';
-import { agentService, applySpecs, type ConfigContext, type Inputs, specOf, specsOf } from './configured.js';
+import { agentService, type Inputs } from './configured.js';
 import type { PoolStats } from './endpoint/pool.js';
 import { StoreError } from './errors.js';
 import { Events, type Logger, type StoreEventName, type StoreEvents } from './events.js';
@@ -28,6 +25,7 @@ import {
   refuseUnknown,
   resolvePerformance,
 } from './options.js';
+import { checkAgentId, Registry } from './registry.js';
 import { Scope } from './scope.js';
 import { unknownService } from './scope-catalog.js';
 import { type CacheStats, ResultCache } from './service/cache.js';
@@ -72,11 +70,6 @@ const OPEN_KEYS = [
   'clock',
 ];
 
-/** Changes are kept in memory; with `persist` they are also written to the configuration file. */
-export interface ChangeOptions {
-  persist?: boolean;
-}
-
 export interface StoreStats {
   calls: CallStats;
   /** By service, those that were called. */
@@ -86,8 +79,6 @@ export interface StoreStats {
   connections: Record<string, Record<string, PoolStats>>;
 }
 
-/** Calls in flight when their service is replaced or removed have so long to finish. */
-const REPLACE_DRAIN_MS = 60_000;
 const CLOSE_DRAIN_MS = 10_000;
 
 export class MCPStore extends Scope {
@@ -99,14 +90,9 @@ export class MCPStore extends Scope {
   readonly #stats = new Stats();
   readonly #logger: Logger | undefined;
   readonly #layers: readonly OptionLayer[];
-  readonly #context: ConfigContext;
   readonly #file: ConfigFile | undefined;
   readonly #agents = new Map<string, { scope: Scope; granted: Set<string> }>();
-  /** Names that came from the configuration file: what a change of it may remove. */
-  #fromFile = new Set<string>();
-  #unwatch: (() => void) | undefined;
-  /** One change of the services at a time. */
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #registry: Registry;
   #closing: Promise<void> | undefined;
 
   /**
@@ -119,7 +105,11 @@ export class MCPStore extends Scope {
     const file = path === undefined ? undefined : new ConfigFile(resolve(path));
     const document = await file?.load();
     const store = new MCPStore(options, file, document);
-    await store.#fill(options, document);
+    await store.#registry.fill(document, options.services ?? {});
+    if (options.watch !== false) store.#registry.watch();
+    if (options.start === 'eager')
+      for (const service of store.#services.values())
+        if (!service.problem && !service.definition?.disabled) service.start();
     return store;
   }
 
@@ -133,7 +123,10 @@ export class MCPStore extends Scope {
     const { resultCache } = resolvePerformance(layers).options;
     const cache = new ResultCache(resultCache, clock);
     let services: Services;
+    let registry: Registry;
     super({
+      registry: () => registry,
+      own: (name) => services.get(name),
       id: '',
       clock,
       events,
@@ -153,11 +146,6 @@ export class MCPStore extends Scope {
     this.#logger = options.logger;
     this.#file = file;
     this.#remembered = new RememberedLists(options.stateDir === undefined ? defaultStateDir() : options.stateDir);
-    this.#context = {
-      env: options.env ?? process.env,
-      workspaceFolder: options.workspaceFolder,
-      inputs: options.inputs,
-    };
     services = new Services({
       clock,
       gate: new Gate(Math.min(2 * availableParallelism(), 8), clock),
@@ -167,6 +155,16 @@ export class MCPStore extends Scope {
       emit: (service, event) => this.#route(service, event),
     });
     this.#services = services;
+    this.#registry = registry = new Registry({
+      services,
+      file,
+      context: { env: options.env ?? process.env, workspaceFolder: options.workspaceFolder, inputs: options.inputs },
+      events,
+      logger: options.logger,
+      forget: (service) => this.#forget(service),
+      regrant: (changed) => this.#regrant(changed),
+      assertOpen: () => this.#assertOpen(),
+    });
   }
 
   /** The store-wide options as they are in force. */
@@ -195,21 +193,17 @@ export class MCPStore extends Scope {
    */
   forAgent(id: string, options: { services?: readonly string[] } = {}): Scope {
     refuseUnknown(options, ['services'], '');
-    const problem = nameProblem(id);
-    if (problem !== undefined) throw new StoreError('OPTION_INVALID', `agent id ${JSON.stringify(id)}: ${problem}`);
-    const known = this.#agents.get(id);
-    const given = options.services ?? (known ? undefined : this.#file?.current()?.agents.get(id)?.services);
+    checkAgentId(id);
     for (const name of options.services ?? [])
       if (this.#services.get(name) === undefined)
         throw unknownService(
           name,
           [...this.#services.values()].map((service) => service.name),
         );
+    const known = this.#agents.get(id);
+    const given = options.services ?? (known ? undefined : this.#file?.current()?.agents.get(id)?.services);
     if (known) {
-      if (given) {
-        known.granted = new Set(given);
-        for (const service of this.#services.values()) known.scope.forget(service);
-      }
+      if (given) this.#grant(known, given);
       return known.scope;
     }
     const agent = { granted: new Set(given ?? []) } as { scope: Scope; granted: Set<string> };
@@ -218,6 +212,8 @@ export class MCPStore extends Scope {
       services.get(agentService(id, local)) ?? (agent.granted.has(local) ? services.get(local) : undefined);
     agent.scope = new Scope({
       id,
+      registry: () => this.#registry,
+      own: (local) => services.get(agentService(id, local)),
       clock: this.#clock,
       events: this.#events,
       cache: this.#cache,
@@ -236,112 +232,6 @@ export class MCPStore extends Scope {
     });
     this.#agents.set(id, agent);
     return agent.scope;
-  }
-
-  /**
-   * Adds services and returns their names; they start at their first use.
-   * @param what - a name (with `config`: the shape of `mcp.json`, or a URL), a map of names to configs,
-   *   `{ mcpServers }`, or the path of a JSON file
-   * @throws StoreError `SERVICE_EXISTS`, `OPTION_INVALID`, `CONFIG_INVALID`: then nothing is added
-   */
-  async addService(
-    what: string | Record<string, ServiceConfig> | { mcpServers: Record<string, ServiceConfig> },
-    config?: ServiceConfig | string,
-    options: ChangeOptions & { agent?: string } = {},
-  ): Promise<string[]> {
-    refuseUnknown(options as Record<string, unknown>, ['persist', 'agent'], '');
-    const configs = await configsOf(what, config);
-    const { agent } = options;
-    return this.#change(async () => {
-      const named = configs.map(
-        ([name, own]) =>
-          [name, agent === undefined ? name : agentService(agent, name), checkServiceConfig(name, own)] as const,
-      );
-      for (const [, full] of named)
-        if (this.#services.get(full))
-          throw new StoreError('SERVICE_EXISTS', `there is a service named ${full} already`, {
-            service: full,
-            hint: 'updateService replaces it; deleteService removes it.',
-          });
-      const specs = await Promise.all(named.map(([, full, own]) => specOf(full, own, this.#context, undefined)));
-      if (options.persist)
-        await this.#persist((edit) => {
-          for (const [name, , own] of named)
-            if (agent === undefined) edit.setService(name, own);
-            else edit.set(['mcpstore', 'agents', agent, 'mcpServers', name], own);
-        });
-      for (const spec of specs) {
-        this.#services.add(spec);
-        if (options.persist) this.#fromFile.add(spec.name);
-        this.#events.emit('serviceAdded', { service: spec.name });
-      }
-      return specs.map((spec) => spec.name);
-    });
-  }
-
-  /** Puts a new definition in the place of the old one; calls in flight finish on the old one. */
-  async updateService(name: string, config: ServiceConfig | string, options: ChangeOptions = {}): Promise<void> {
-    refuseUnknown(options as Record<string, unknown>, ['persist'], '');
-    const own = checkServiceConfig(name, typeof config === 'string' ? { url: config } : config);
-    await this.#change(async () => {
-      this.#needService(name);
-      const spec = await specOf(name, own, this.#context, undefined);
-      if (options.persist) await this.#persist((edit) => edit.setService(name, own));
-      this.#replaced(this.#services.get(name)!, this.#services.replace(spec, REPLACE_DRAIN_MS));
-    });
-  }
-
-  /** Changes some keys of a service's definition; `undefined` removes a key. */
-  async patchService(name: string, patch: ServiceConfig, options: ChangeOptions = {}): Promise<void> {
-    const old = this.#needService(name).definition?.config ?? this.#file?.current()?.services.get(name) ?? {};
-    const joined = Object.fromEntries(Object.entries({ ...old, ...patch }).filter(([, value]) => value !== undefined));
-    await this.updateService(name, joined, options);
-  }
-
-  /** Removes a service; its calls in flight finish first. */
-  async deleteService(name: string, options: ChangeOptions = {}): Promise<void> {
-    refuseUnknown(options as Record<string, unknown>, ['persist'], '');
-    await this.#change(async () => {
-      const service = this.#needService(name);
-      if (options.persist) await this.#persist((edit) => void edit.removeService(name));
-      this.#fromFile.delete(name);
-      this.#forget(service);
-      this.#events.emit('serviceRemoved', { service: name });
-      await this.#services.remove(name, REPLACE_DRAIN_MS);
-    });
-  }
-
-  /** Stops a service and starts it anew, whatever its state; calls in flight have `drainMs` (default 10,000). */
-  async restartService(name: string, options: { drainMs?: number } = {}): Promise<void> {
-    this.#assertOpen();
-    await this.#needService(name).restart(options.drainMs ?? CLOSE_DRAIN_MS);
-  }
-
-  /** Stops a service until `restartService`: its calls fail at once with `SERVICE_DOWN`, its tools stay listed. */
-  async disconnectService(name: string, options: { drainMs?: number } = {}): Promise<void> {
-    this.#assertOpen();
-    await this.#needService(name).stop(options.drainMs ?? CLOSE_DRAIN_MS);
-  }
-
-  /** What is configured, templates unexpanded, in the shape of `mcp.json`. */
-  showConfig(): { mcpServers: Record<string, ServiceConfig> } {
-    const mcpServers: Record<string, ServiceConfig> = {};
-    for (const service of this.#services.values()) {
-      const config = service.definition?.config ?? this.#file?.current()?.services.get(service.name) ?? {};
-      const { server, ...rest } = config;
-      Object.defineProperty(mcpServers, service.name, {
-        value: rest,
-        enumerable: true,
-        configurable: true,
-        writable: true,
-      });
-    }
-    return { mcpServers };
-  }
-
-  /** Removes every service, also from the file with `persist`. */
-  async resetConfig(options: ChangeOptions = {}): Promise<void> {
-    for (const service of [...this.#services.values()]) await this.deleteService(service.name, options);
   }
 
   /** Counts and latencies of calls, the cache and the connections. Starts nothing. */
@@ -377,7 +267,7 @@ export class MCPStore extends Scope {
    */
   close(options: { drainMs?: number } = {}): Promise<void> {
     this.#closing ??= (async () => {
-      this.#unwatch?.();
+      this.#registry.close();
       await this.#services.close(options.drainMs ?? CLOSE_DRAIN_MS);
       await this.#remembered.flush();
     })();
@@ -388,77 +278,16 @@ export class MCPStore extends Scope {
     return this.close();
   }
 
-  async #fill(options: OpenOptions, document: ConfigDocument | undefined): Promise<void> {
-    const own = Object.entries(options.services ?? {});
-    const specs = [
-      ...(document ? await specsOf(document, this.#context) : []),
-      ...(await Promise.all(
-        own.map(([name, config]) => specOf(name, checkServiceConfig(name, config), this.#context, undefined)),
-      )),
-    ];
-    for (const spec of specs) this.#services.add(spec);
-    this.#fromFile = new Set(document ? specs.slice(0, specs.length - own.length).map((spec) => spec.name) : []);
-    if (this.#file && options.watch !== false)
-      this.#unwatch = this.#file.watch(
-        (changed) => void this.#reload(changed),
-        (error) => this.#configProblem(error),
-      );
-    if (options.start === 'eager')
-      for (const service of this.#services.values())
-        if (!service.problem && !service.definition?.disabled) service.start();
+  #grant(agent: { scope: Scope; granted: Set<string> }, services: readonly string[]): void {
+    agent.granted = new Set(services);
+    for (const service of this.#services.values()) agent.scope.forget(service);
   }
 
-  #reload(document: ConfigDocument): Promise<void> {
-    return this.#change(async () => {
-      const specs = await specsOf(document, this.#context);
-      const before = [...this.#services.values()];
-      const difference = applySpecs(this.#services, this.#fromFile, specs, REPLACE_DRAIN_MS);
-      this.#fromFile = new Set(specs.map((spec) => spec.name));
-      for (const service of before) if (this.#services.get(service.name) !== service) this.#forget(service);
-      for (const [id, agent] of this.#agents) {
-        const granted = document.agents.get(id)?.services;
-        if (granted) agent.granted = new Set(granted);
-      }
-      for (const spec of specs) if (spec.problem) this.#configProblem(spec.problem);
-      this.#logger?.info({ ...difference }, 'the configuration changed');
-      this.#events.emit('configChanged', { file: document.file ?? '', ...difference });
-    });
-  }
-
-  #configProblem(error: StoreError): void {
-    this.#logger?.warn({ error: error.toJSON() }, 'the configuration has a problem');
-    this.#events.emit('configProblem', { error });
-  }
-
-  /** Changes of the services happen one after another. */
-  #change<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#turn.then(() => {
-      this.#assertOpen();
-      return work();
-    });
-    this.#turn = turn.catch(() => {});
-    return turn;
-  }
-
-  async #persist(change: Parameters<ConfigFile['edit']>[0]): Promise<void> {
-    if (this.#file === undefined)
-      throw new StoreError('OPTION_INVALID', 'persist: this store has no configuration file', {
-        hint: 'Open it with { config }.',
-      });
-    await this.#file.edit(change);
-  }
-
-  #needService(name: string): Service {
-    const service = this.#services.get(name);
-    if (service) return service;
-    throw unknownService(
-      name,
-      [...this.#services.values()].map((known) => known.name),
-    );
-  }
-
-  #replaced(old: Service, _fresh: Service): void {
-    this.#forget(old);
+  #regrant(document: ConfigDocument): void {
+    for (const [id, agent] of this.#agents) {
+      const services = document.agents.get(id)?.services;
+      if (services) this.#grant(agent, services);
+    }
   }
 
   #forget(service: Service): void {
@@ -542,29 +371,4 @@ function checkOpen(options: OpenOptions): void {
   if (logger !== undefined)
     for (const level of ['debug', 'info', 'warn', 'error'] as const)
       if (typeof logger[level] !== 'function') throw bad(`logger.${level}`, 'a function');
-}
-
-/** Every form that `addService` takes, as names with their configs. */
-async function configsOf(
-  what: string | Record<string, ServiceConfig> | { mcpServers: Record<string, ServiceConfig> },
-  config: ServiceConfig | string | undefined,
-): Promise<[string, ServiceConfig][]> {
-  if (typeof what === 'string') {
-    if (config !== undefined) return [[what, typeof config === 'string' ? { url: config } : config]];
-    if (!/\.jsonc?$/i.test(what))
-      throw new StoreError('OPTION_INVALID', `config: expected the definition of ${what}: { command } or { url }`, {
-        figures: { path: 'config' },
-      });
-    return [
-      ...parseConfig(
-        await readFile(what, 'utf8').catch((error: unknown) => {
-          throw new StoreError('FILE_FAILED', `cannot read ${what}`, { cause: error });
-        }),
-        what,
-      ).services,
-    ];
-  }
-  const map = asObject(what, 'services');
-  const inner = map['mcpServers'] ?? map['servers'];
-  return Object.entries(inner === undefined ? map : asObject(inner, 'mcpServers')) as [string, ServiceConfig][];
 }

@@ -81,7 +81,8 @@ export function checkServiceConfig(name: string, value: unknown, path: Path = ['
   const server = (value as ServiceConfig | null | undefined)?.server;
   if (server === undefined) return checkService(value, path, fail, () => {});
   const { server: _, ...rest } = value as ServiceConfig;
-  if (typeof server !== 'object' || server === null) throw fail([...path, 'server'], 'expected an MCP server object');
+  if (server === null || (typeof server !== 'object' && typeof server !== 'function'))
+    throw fail([...path, 'server'], 'expected an MCP server object, or a function that makes one');
   for (const key of ['command', 'url', 'type'])
     if (rest[key] !== undefined) throw fail([...path, key], 'does not go with "server"');
   // Everything else that a service may say has the same rules, so it is checked as if it had a command.

@@ -5,9 +5,14 @@ import { StoreError } from '../errors.js';
 import type { Channel } from './channel.js';
 import type { Pending, PendingRequest, RpcAnswer } from './pending.js';
 
+/** Does this request carry a progress token? It does where silence is bounded, so that a working server can show life. */
+function wantsProgress(request: PendingRequest): boolean {
+  return request.options.onProgress !== undefined || request.options.silenceMs > 0;
+}
+
 /**
  * Parameters as they go on the wire: the modern envelope below the caller's own `_meta`, and the request's id as its
- * progress token, so that a working server can show that it lives.
+ * progress token.
  */
 export function wireParams(
   request: PendingRequest,
@@ -15,10 +20,21 @@ export function wireParams(
   envelope: Readonly<Record<string, unknown>> | undefined,
 ): Record<string, unknown> {
   const own = params?.['_meta'] as Record<string, unknown> | undefined;
-  const { onProgress, silenceMs } = request.options;
-  if (!onProgress && silenceMs === 0 && !envelope) return params ?? {};
-  const meta = { ...envelope, ...own, progressToken: request.id };
-  return { ...params, _meta: meta };
+  const token = wantsProgress(request) ? { progressToken: request.id } : undefined;
+  if (!token && !envelope) return params ?? {};
+  return { ...params, _meta: envelope || own ? { ...envelope, ...own, ...token } : token };
+}
+
+/** The same as text. The usual call, without a `_meta` of its own, is put together from texts: copies cost more. */
+export function paramsText(
+  request: PendingRequest,
+  params: Record<string, unknown> | undefined,
+  envelope: Readonly<Record<string, unknown>> | undefined,
+): string {
+  if (params === undefined || envelope !== undefined || params['_meta'] !== undefined || !wantsProgress(request))
+    return stringify(wireParams(request, params, envelope));
+  const text = stringify(params);
+  return `${text.slice(0, -1)}${text === '{}' ? '' : ','}"_meta":{"progressToken":"${request.id}"}}`;
 }
 
 /** One line for a byte stream. Throws `ARGUMENTS_INVALID` for what JSON cannot carry. */
@@ -27,7 +43,7 @@ export function encode(
   params: Record<string, unknown> | undefined,
   envelope: Readonly<Record<string, unknown>> | undefined,
 ): string {
-  return `{"jsonrpc":"2.0","id":"${request.id}","method":${JSON.stringify(request.method)},"params":${stringify(wireParams(request, params, envelope))}}\n`;
+  return `{"jsonrpc":"2.0","id":"${request.id}","method":${JSON.stringify(request.method)},"params":${paramsText(request, params, envelope)}}\n`;
 }
 
 /** JSON text, or `ARGUMENTS_INVALID` that says why there is none. */

@@ -1,0 +1,233 @@
+/** Knows how services are added, changed and removed, in memory and in the configuration file, one change at a time. */
+
+import { readFile } from 'node:fs/promises';
+import type { ConfigDocument, ServiceConfig } from './config/definition.js';
+import { checkServiceConfig, parseConfig } from './config/load.js';
+import { nameProblem } from './config/names.js';
+import type { ConfigEdit, ConfigFile } from './config/save.js';
+import { agentService, applySpecs, type ConfigContext, specOf, specsOf } from './configured.js';
+import { StoreError } from './errors.js';
+import type { Events, Logger } from './events.js';
+import { asObject, refuseUnknown } from './options.js';
+import type { Service, ServiceSpec } from './service/service.js';
+import type { Services } from './service/services.js';
+
+/** Changes are kept in memory; with `persist` they are also written to the configuration file. */
+export interface ChangeOptions {
+  persist?: boolean;
+}
+
+/** Everything that `addService` takes beside a name: a map of names to configs, in the shape of `mcp.json` or bare. */
+export type ServiceConfigs = Record<string, ServiceConfig> | { mcpServers: Record<string, ServiceConfig> };
+
+export interface RegistryParts {
+  services: Services;
+  file: ConfigFile | undefined;
+  context: ConfigContext;
+  events: Events;
+  logger: Logger | undefined;
+  /** A service went, or another one stands in its place. */
+  forget: (service: Service) => void;
+  /** The file gives its agents other services than before. */
+  regrant: (document: ConfigDocument) => void;
+  assertOpen: () => void;
+}
+
+/** Calls in flight when their service is replaced or removed have so long to finish. */
+const REPLACE_DRAIN_MS = 60_000;
+
+/** A service of the store (`agent` undefined) or of one agent, by its name there. */
+export interface Place {
+  agent: string | undefined;
+  name: string;
+}
+
+export function fullName({ agent, name }: Place): string {
+  return agent === undefined ? name : agentService(agent, name);
+}
+
+export class Registry {
+  readonly #parts: RegistryParts;
+  /** Names that came from the file: what a change of it may remove. */
+  #fromFile = new Set<string>();
+  #turn: Promise<unknown> = Promise.resolve();
+  #unwatch: (() => void) | undefined;
+
+  constructor(parts: RegistryParts) {
+    this.#parts = parts;
+  }
+
+  /** Takes in what the store was opened with. */
+  async fill(document: ConfigDocument | undefined, own: Readonly<Record<string, ServiceConfig>>): Promise<void> {
+    const { services, context } = this.#parts;
+    const fromFile = document ? await specsOf(document, context) : [];
+    const fromCode = Object.entries(own).map(([name, config]) =>
+      specOf(name, checkServiceConfig(name, config), context, undefined),
+    );
+    for (const spec of [...fromFile, ...(await Promise.all(fromCode))]) services.add(spec);
+    this.#fromFile = new Set(fromFile.map((spec) => spec.name));
+  }
+
+  /** Takes changes of the file over until `close`. */
+  watch(): void {
+    this.#unwatch = this.#parts.file?.watch(
+      (document) => void this.#reload(document).catch(() => {}),
+      (error) => this.#problem(error),
+    );
+  }
+
+  close(): void {
+    this.#unwatch?.();
+  }
+
+  /** All or none. */
+  async add(
+    agent: string | undefined,
+    configs: readonly (readonly [string, ServiceConfig])[],
+    options: ChangeOptions,
+  ): Promise<string[]> {
+    checkChange(options);
+    const { services, context, events } = this.#parts;
+    return this.#change(async () => {
+      const specs: ServiceSpec[] = [];
+      for (const [name, config] of configs) {
+        checkServiceConfig(name, config);
+        const full = fullName({ agent, name });
+        if (services.get(full) || specs.some((spec) => spec.name === full)) throw exists(full);
+        specs.push(await specOf(full, config, context, undefined));
+      }
+      if (options.persist)
+        await this.#persist((edit) => {
+          for (const [name, config] of configs) edit.set(pathOf(edit, { agent, name }), config);
+        });
+      for (const spec of specs) {
+        services.add(spec);
+        if (options.persist) this.#fromFile.add(spec.name);
+        events.emit('serviceAdded', { service: spec.name });
+      }
+      return configs.map(([name]) => name);
+    });
+  }
+
+  async update(place: Place, config: ServiceConfig, options: ChangeOptions): Promise<void> {
+    checkChange(options);
+    const own = checkServiceConfig(place.name, config);
+    const { services, context } = this.#parts;
+    await this.#change(async () => {
+      const name = fullName(place);
+      const old = services.get(name);
+      const spec = await specOf(name, own, context, undefined);
+      if (options.persist) await this.#persist((edit) => edit.set(pathOf(edit, place), own));
+      services.replace(spec, REPLACE_DRAIN_MS);
+      if (old) this.#parts.forget(old);
+    });
+  }
+
+  async remove(place: Place, options: ChangeOptions): Promise<void> {
+    checkChange(options);
+    const { services, events, forget } = this.#parts;
+    const leaving = await this.#change(async () => {
+      const name = fullName(place);
+      if (options.persist) await this.#persist((edit) => void edit.remove(pathOf(edit, place)));
+      this.#fromFile.delete(name);
+      const service = services.get(name);
+      if (service) forget(service);
+      events.emit('serviceRemoved', { service: name });
+      // Its calls may take long to finish: the next change need not wait for them.
+      return { done: services.remove(name, REPLACE_DRAIN_MS) };
+    });
+    await leaving.done;
+  }
+
+  /** As written, templates unexpanded. */
+  configOf(service: Service): ServiceConfig {
+    const config = service.definition?.config ?? this.#parts.file?.current()?.services.get(service.name) ?? {};
+    const { server, ...rest } = config;
+    return rest;
+  }
+
+  #reload(document: ConfigDocument): Promise<void> {
+    const { services, context, events, logger, forget, regrant } = this.#parts;
+    return this.#change(async () => {
+      const specs = await specsOf(document, context);
+      const before = [...services.values()];
+      const difference = applySpecs(services, this.#fromFile, specs, REPLACE_DRAIN_MS);
+      this.#fromFile = new Set(specs.map((spec) => spec.name));
+      for (const service of before) if (services.get(service.name) !== service) forget(service);
+      regrant(document);
+      for (const spec of specs) if (spec.problem) this.#problem(spec.problem);
+      logger?.info({ ...difference }, 'the configuration changed');
+      events.emit('configChanged', { file: document.file ?? '', ...difference });
+    });
+  }
+
+  #problem(error: StoreError): void {
+    this.#parts.logger?.warn({ error: error.toJSON() }, 'the configuration has a problem');
+    this.#parts.events.emit('configProblem', { error });
+  }
+
+  #change<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(() => {
+      this.#parts.assertOpen();
+      return work();
+    });
+    this.#turn = turn.catch(() => {});
+    return turn;
+  }
+
+  async #persist(change: (edit: ConfigEdit) => void): Promise<void> {
+    if (this.#parts.file === undefined)
+      throw new StoreError('OPTION_INVALID', 'persist: this store has no configuration file', {
+        hint: 'Open it with { config }.',
+      });
+    await this.#parts.file.edit(change);
+  }
+}
+
+function pathOf(edit: ConfigEdit, { agent, name }: Place): (string | number)[] {
+  return agent === undefined ? [edit.document.servicesKey, name] : ['mcpstore', 'agents', agent, 'mcpServers', name];
+}
+
+function exists(name: string): StoreError {
+  return new StoreError('SERVICE_EXISTS', `there is a service named ${name} already`, {
+    service: name,
+    hint: 'updateService replaces it; deleteService removes it.',
+  });
+}
+
+function checkChange(options: ChangeOptions): void {
+  refuseUnknown(options as Record<string, unknown>, ['persist'], '');
+  if (options.persist !== undefined && typeof options.persist !== 'boolean')
+    throw new StoreError('OPTION_INVALID', 'persist: expected true or false');
+}
+
+/** Throws `OPTION_INVALID` where `id` cannot name an agent. */
+export function checkAgentId(id: string): void {
+  const problem = nameProblem(id);
+  if (problem !== undefined) throw new StoreError('OPTION_INVALID', `agent id ${JSON.stringify(id)}: ${problem}`);
+}
+
+/** Every form that `addService` takes, as names with their configs. */
+export async function configsOf(
+  what: string | ServiceConfigs,
+  config: ServiceConfig | string | undefined,
+): Promise<[string, ServiceConfig][]> {
+  if (typeof what === 'string') {
+    if (config !== undefined) return [[what, typeof config === 'string' ? { url: config } : config]];
+    if (/\.jsonc?$/i.test(what)) return [...parseConfig(await read(what), what).services];
+    throw new StoreError('OPTION_INVALID', `config: expected the definition of ${what}: { command } or { url }`, {
+      figures: { path: 'config' },
+    });
+  }
+  const map = asObject(what, 'services');
+  const inner = map['mcpServers'] ?? map['servers'];
+  return Object.entries(inner === undefined ? map : asObject(inner, 'mcpServers')) as [string, ServiceConfig][];
+}
+
+async function read(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    throw new StoreError('FILE_FAILED', `cannot read ${file}: ${(error as Error).message}`, { cause: error });
+  }
+}

@@ -1,0 +1,64 @@
+/** Knows how to wait for a service's status: told of each change, never polling. */
+
+import type { Clock } from './_util/clock.js';
+import { WaitQueue } from './_util/wait-queue.js';
+import { errorAt } from './caller.js';
+import { StoreError } from './errors.js';
+import type { Events, ServiceStatus } from './events.js';
+import type { Service } from './service/service.js';
+import { statusOf } from './service-info.js';
+
+/** States that `ready` will not follow by itself soon. */
+const GIVEN_UP: ReadonlySet<ServiceStatus> = new Set(['failed', 'auth_required', 'stopped']);
+
+export interface WaitServiceLimits {
+  status: ServiceStatus;
+  timeoutMs: number;
+  signal: AbortSignal | undefined;
+}
+
+/**
+ * Resolves when `service` has the status. Rejects with `TIMEOUT` or `CANCELLED`, or with what made the service fail
+ * where waiting for `ready` has become vain.
+ */
+export async function untilStatus(
+  local: string,
+  service: Service,
+  limits: WaitServiceLimits,
+  { clock, events }: { clock: Clock; events: Events },
+): Promise<void> {
+  const { status, timeoutMs, signal } = limits;
+  const queue = new WaitQueue<StoreError | undefined>(clock);
+  const look = (): void => {
+    const now = statusOf(service);
+    if (now === status) queue.give(undefined);
+    else if (status === 'ready' && GIVEN_UP.has(now)) queue.give(whyNot(service, local));
+  };
+  const off = events.on('state', (event) => {
+    if (event.service === service.name) look();
+  });
+  try {
+    const waiting = queue.wait({ deadline: clock.now() + timeoutMs, signal }, (why) =>
+      why === 'cancelled'
+        ? new StoreError('CANCELLED', `${local}: cancelled by the caller`, { service: local, cause: signal?.reason })
+        : new StoreError('TIMEOUT', `${local}: not ${status} within ${timeoutMs} ms (it is ${statusOf(service)})`, {
+            service: local,
+            figures: { timeoutMs, status: statusOf(service) },
+            cause: 'reason' in service.state ? service.state.reason : undefined,
+          }),
+    );
+    look();
+    const problem = await waiting;
+    if (problem) throw problem;
+  } finally {
+    off();
+  }
+}
+
+function whyNot(service: Service, local: string): StoreError {
+  const { state, problem } = service;
+  const reason = problem ?? ('reason' in state ? state.reason : undefined);
+  if (reason) return errorAt(reason, local, { service: local });
+  const what = service.definition?.disabled ? 'disabled' : statusOf(service);
+  return new StoreError('SERVICE_DOWN', `${local}: the service is ${what}`, { service: local });
+}
