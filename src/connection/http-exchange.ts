@@ -35,6 +35,8 @@ export abstract class Exchange implements Dispatcher.DispatchHandler {
   /** Set by the pool that runs it. */
   pool: SocketPool | undefined;
   waiting = false;
+  /** When the answer came on a stream that is still open. */
+  answeredAt: number | undefined;
   protected readonly limits: ExchangeLimits;
   protected status = 0;
   protected headers: ResponseHeaders = {};
@@ -75,11 +77,6 @@ export abstract class Exchange implements Dispatcher.DispatchHandler {
   protected abstract end(): void;
   /** It failed: a network error, or a StoreError of our own limits. Never after `stop`. */
   protected abstract failed(error: Error): void;
-
-  /** Its response came to an end, or never will. */
-  get over(): boolean {
-    return this.#over;
-  }
 
   /** Ends it silently: out of the line, or its socket is closed. Idempotent. */
   stop(): void {

@@ -70,7 +70,6 @@ export class HttpLink implements Peer, ExchangeLimits {
   #post: string[] | undefined;
   #version: string | undefined;
   #envelope: Readonly<Record<string, unknown>> | undefined;
-  readonly #lingering = new Map<Exchange, number>();
   #lingerTimer: Timer | undefined;
 
   constructor(options: HttpOptions, channel: Channel, pending: Pending) {
@@ -175,23 +174,22 @@ export class HttpLink implements Peer, ExchangeLimits {
     return messages;
   }
 
-  /** Its answer is there; gives it a moment to end, so that its socket stays usable. */
+  /** Its answer is there; gives it a moment to end by itself, so that its socket stays usable. */
   linger(exchange: Exchange): void {
-    if (this.#lingering.size > 512) for (const one of this.#lingering.keys()) if (one.over) this.#lingering.delete(one);
-    this.#lingering.set(exchange, this.clock.now() + LINGER_MS);
+    exchange.answeredAt ??= this.clock.now();
     this.#lingerTimer ??= this.clock.after(LINGER_MS, () => this.#sweep());
   }
 
   #sweep(): void {
-    const now = this.clock.now();
+    const due = this.clock.now() - LINGER_MS;
     this.#lingerTimer = undefined;
     let rest = false;
-    for (const [exchange, due] of this.#lingering) {
-      if (exchange.over || due <= now) {
-        exchange.stop();
-        this.#lingering.delete(exchange);
-      } else rest = true;
-    }
+    for (const pool of [this.requests, this.streams])
+      for (const exchange of pool.running()) {
+        if (exchange.answeredAt === undefined) continue;
+        if (exchange.answeredAt <= due) exchange.stop();
+        else rest = true;
+      }
     if (rest) this.#lingerTimer = this.clock.after(LINGER_MS, () => this.#sweep());
   }
 
@@ -241,7 +239,6 @@ export class HttpLink implements Peer, ExchangeLimits {
 
   async destroy(): Promise<void> {
     this.#lingerTimer?.cancel();
-    this.#lingering.clear();
     await Promise.all([this.requests.destroy(), this.side.destroy(), this.streams.destroy()]);
   }
 }

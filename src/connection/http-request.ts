@@ -82,7 +82,8 @@ class RequestExchange extends Exchange {
   }
 
   protected override end(): void {
-    this.#lost(new Error('the stream ended'));
+    // The usual case is that the answer came: an Error, with its stack, is made only where it did not.
+    if (this.#waits) this.#lost(new Error('the stream ended'));
   }
 
   protected override failed(error: Error): void {

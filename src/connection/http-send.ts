@@ -232,7 +232,7 @@ class SendExchange extends Exchange {
   }
 
   protected override end(): void {
-    this.#job.fail(networkError(this.#job.link, new Error('the stream ended'), true));
+    if (!this.#job.done) this.#job.fail(networkError(this.#job.link, new Error('the stream ended'), true));
   }
 
   protected override failed(error: Error): void {

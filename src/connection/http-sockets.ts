@@ -1,5 +1,6 @@
 /** Knows the keep-alive sockets of one kind of traffic to one origin, and the exchanges that wait in line for one. */
 
+import type { Socket } from 'node:net';
 import { buildConnector, Client } from 'undici';
 import type { Exchange } from './http-exchange.js';
 
@@ -34,7 +35,9 @@ const FOREVER_MS = 2 ** 31 - 1;
 export class SocketPool {
   readonly #origin: string;
   readonly #options: SocketPoolOptions;
-  readonly #connect: ReturnType<typeof buildConnector>;
+  readonly #connect: buildConnector.connector;
+  /** Sockets that are not connected yet: undici's client does not end them when it is destroyed. */
+  readonly #connecting = new Set<Socket>();
   readonly #slots: Slot[] = [];
   readonly #line = new Line();
   #busy = 0;
@@ -47,15 +50,19 @@ export class SocketPool {
   constructor(origin: string, options: SocketPoolOptions) {
     this.#origin = origin;
     this.#options = options;
-    const connect = buildConnector({ timeout: options.connectTimeoutMs });
-    // undici takes back only its own unref, so this one holds for the life of the socket.
-    this.#connect = options.background
-      ? (target, callback) =>
-          connect(target, (...result) => {
-            result[1]?.unref();
-            callback(...result);
-          })
-      : connect;
+    // It returns the socket, which its types do not tell.
+    const connect = buildConnector({ timeout: options.connectTimeoutMs }) as (
+      ...args: Parameters<buildConnector.connector>
+    ) => Socket;
+    this.#connect = (target, callback) => {
+      const socket = connect(target, (...result) => {
+        this.#connecting.delete(socket);
+        // undici takes back only its own unref, so this one holds for the life of the socket.
+        if (options.background) result[1]?.unref();
+        callback(...result);
+      });
+      this.#connecting.add(socket);
+    };
   }
 
   figures(): { open: number; idle: number; inFlight: number; waiting: number } {
@@ -67,6 +74,11 @@ export class SocketPool {
       if (slot.exchange === undefined) idle++;
     }
     return { open, idle, inFlight: this.#busy, waiting: this.#line.size };
+  }
+
+  /** The exchanges that have a socket now. */
+  running(): Exchange[] {
+    return this.#slots.flatMap((slot) => slot.exchange ?? []);
   }
 
   /** Starts an exchange on the first free socket, or puts it in line. */
@@ -110,7 +122,9 @@ export class SocketPool {
   async destroy(): Promise<void> {
     this.#destroyed = true;
     this.failWaiting(new Error('closed'), true);
-    await Promise.all(this.#slots.map((slot) => slot.client.destroy()));
+    const gone = this.#slots.map((slot) => slot.client.destroy());
+    for (const socket of this.#connecting) socket.destroy(new Error('closed'));
+    await Promise.all(gone);
   }
 
   #start(slot: Slot, exchange: Exchange): void {

@@ -98,11 +98,11 @@ export function failure(promise: Promise<unknown>): Promise<StoreError> {
   );
 }
 
-/** Waits until `check` holds; fails after two seconds. */
+/** Waits until `check` holds; fails after five seconds. */
 export async function until(check: () => boolean, what = 'condition'): Promise<void> {
-  const end = Date.now() + 2_000;
+  const end = Date.now() + 5_000;
   while (!check()) {
-    if (Date.now() > end) throw new Error(`not within 2 s: ${what}`);
+    if (Date.now() > end) throw new Error(`not within 5 s: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
