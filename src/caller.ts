@@ -1,7 +1,7 @@
 /** Knows how one call begins and ends: its limits, its record, its error with all that is known of it. */
 
 import type { Clock } from './_util/clock.js';
-import { type Call, type CallResult, type Handler, newRecord, type Outcome } from './call.js';
+import { type Call, type CallRecord, type CallResult, type Handler, newRecord, type Outcome } from './call.js';
 import type { RequestLimits } from './call-options.js';
 import { asError, isStoreError, StoreError } from './errors.js';
 import type { Service } from './service/service.js';
@@ -43,22 +43,27 @@ export function newCall(service: Service, spec: CallSpec, limits: RequestLimits 
   };
 }
 
-/** Sends the call down the path; its record is complete when the promise settles. */
-export async function runCall(call: Call, handle: Handler, clock: Clock): Promise<CallResult> {
+/** Sends the call down the path; when the promise settles its record is complete and has been handed to `observe`. */
+export async function runCall(
+  call: Call,
+  handle: Handler,
+  { clock, observe }: { clock: Clock; observe: (record: CallRecord) => void },
+): Promise<CallResult> {
   const { record } = call;
   try {
     const result = await handle(call);
-    record.totalMs = clock.now() - record.startedAt;
     record.executed = 'yes';
     record.outcome = result['isError'] === true ? 'tool_error' : 'ok';
     return result;
   } catch (thrown) {
-    record.totalMs = clock.now() - record.startedAt;
     const error = located(thrown, call);
     record.outcome = outcomeOf(error);
     record.code = error.code;
     record.executed = error.executed;
     throw error;
+  } finally {
+    record.totalMs = clock.now() - record.startedAt;
+    observe(record);
   }
 }
 

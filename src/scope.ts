@@ -10,15 +10,7 @@ import {
   batchStream,
   entryOf,
 } from './batch.js';
-import {
-  type Call,
-  type CallRecord,
-  type CallResult,
-  type CallToolResult,
-  type Handler,
-  newRecord,
-  textOf,
-} from './call.js';
+import { type Call, type CallRecord, type CallResult, type CallToolResult, newRecord, textOf } from './call.js';
 import {
   type CallToolOptions,
   checkArguments,
@@ -92,18 +84,8 @@ export class Scope {
    * @param args - the tool's arguments, an object
    * @throws StoreError with `executed`, which says whether the call may have run
    */
-  async callTool(name: string, args?: Record<string, unknown>, options?: CallToolOptions): Promise<CallToolResult> {
-    const since = this.#parts.clock.now();
-    if (options) checkCallOptions(options);
-    const params = checkArguments(args, name);
-    this.#parts.assertOpen();
-    const tool = this.#known(name, options) ?? (await this.#resolve(name, options));
-    if (options?.validateArguments ?? tool.service.performance.calls.validateArguments)
-      await this.#validate(tool, params ?? {});
-    const call = this.#toolCall(tool, params, options, since, Number.POSITIVE_INFINITY);
-    const result = (await this.#run(call, tool.service.handle)) as CallToolResult;
-    if (options?.throwOnToolError && result.isError) throw toolError(result, call);
-    return result;
+  callTool(name: string, args?: Record<string, unknown>, options?: CallToolOptions): Promise<CallToolResult> {
+    return this.#execute(name, args, options, Number.POSITIVE_INFINITY);
   }
 
   /**
@@ -315,13 +297,14 @@ export class Scope {
       return fn({
         callTool: async (name, args, options) => {
           const params = { name, arguments: checkArguments(args, name) ?? {} };
-          return (await this.#run(
+          return (await runCall(
             this.#plainCall(target, service, 'tools/call', params, options),
             handle,
+            this.#parts,
           )) as CallToolResult;
         },
         request: (method, params = {}, options) =>
-          this.#run(this.#plainCall(target, service, method, params, options), handle),
+          runCall(this.#plainCall(target, service, method, params, options), handle, this.#parts),
       });
     });
   }
@@ -350,6 +333,38 @@ export class Scope {
       ...(timeoutMs !== undefined && { timeoutMs }),
       ...(signal && { signal }),
     });
+  }
+
+  /** One tool call from its name to its result. `begun` is given the record as soon as there is one. */
+  async #execute(
+    name: string,
+    args: Record<string, unknown> | undefined,
+    options: CallToolOptions | undefined,
+    deadline: number,
+    begun?: (record: CallRecord) => void,
+  ): Promise<CallToolResult> {
+    const since = this.#parts.clock.now();
+    if (options) checkCallOptions(options);
+    const params = checkArguments(args, name);
+    this.#parts.assertOpen();
+    let tool = this.#known(name, options) ?? (await this.#resolve(name, options));
+    for (let repaired = false; ; repaired = true) {
+      const { service } = tool;
+      if (options?.validateArguments ?? service.performance.calls.validateArguments)
+        await this.#validate(tool, params ?? {});
+      const call = this.#toolCall(tool, params, options, since, deadline);
+      begun?.(call.record);
+      try {
+        const result = (await runCall(call, service.handle, this.#parts)) as CallToolResult;
+        if (options?.throwOnToolError && result.isError) throw toolError(result, call);
+        return result;
+      } catch (error) {
+        // Its headers did not fit its body: the definition that they were made from is out of date.
+        if (repaired || !isStoreError(error) || error.rpcCode !== HEADER_MISMATCH) throw error;
+      }
+      await service.tools.fetch();
+      tool = await this.#resolve(name, options);
+    }
   }
 
   #toolCall(
@@ -411,14 +426,6 @@ export class Scope {
     return newCall(service, spec, limits);
   }
 
-  async #run(call: Call, handle: Handler): Promise<CallResult> {
-    try {
-      return await runCall(call, handle, this.#parts.clock);
-    } finally {
-      this.#parts.observe(call.record);
-    }
-  }
-
   async #request(
     local: string,
     method: string,
@@ -427,7 +434,7 @@ export class Scope {
   ): Promise<CallResult> {
     this.#parts.assertOpen();
     const service = this.#need(local);
-    return this.#run(this.#plainCall(service, local, method, params, limits), service.handle);
+    return runCall(this.#plainCall(service, local, method, params, limits), service.handle, this.#parts);
   }
 
   async #validate(tool: ScopeTool, args: Record<string, unknown>): Promise<void> {
@@ -517,22 +524,20 @@ export class Scope {
     let record: CallRecord | undefined;
     try {
       checkBatchCall(entry);
-      const args = checkArguments(entry.arguments, entry.tool);
       const cache = withKey(batch.cache, entry.cacheKey);
       if (cache !== undefined) options.cache = cache;
       if (batch.callTimeoutMs !== undefined) options.timeoutMs = batch.callTimeoutMs;
       if (entry.service !== undefined) options.service = entry.service;
-      const tool = this.#known(entry.tool, options) ?? (await this.#resolve(entry.tool, options));
-      if (tool.service.performance.calls.validateArguments) await this.#validate(tool, args ?? {});
-      const call = this.#toolCall(tool, args, options, since, limits.deadline);
-      record = call.record;
-      return entryOf(record, { result: (await this.#run(call, tool.service.handle)) as CallToolResult });
+      const result = await this.#execute(entry.tool, entry.arguments, options, limits.deadline, (begun) => {
+        record = begun;
+      });
+      return entryOf(record!, { result });
     } catch (thrown) {
       const error = isStoreError(thrown)
         ? thrown
         : new StoreError('PROTOCOL_ERROR', asError(thrown).message, { cause: thrown });
-      if (record === undefined || record.totalMs === 0) {
-        // It never became a call, or none that was sent.
+      if (record === undefined) {
+        // It never became a call.
         record = newRecord(this.#parts.id, '', String(entry?.tool), since);
         record.totalMs = this.#parts.clock.now() - since;
         record.outcome = outcomeOf(error);
@@ -553,6 +558,9 @@ function drainOf(options: { drainMs?: number }): number {
     });
   return drainMs;
 }
+
+/** The headers of a request do not fit its body (MCP 2026-07-28, Streamable HTTP). */
+const HEADER_MISMATCH = -32020;
 
 function toolError(result: CallToolResult, call: Call): StoreError {
   const { service, tool, endpoint, attempts } = call.record;

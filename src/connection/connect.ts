@@ -1,6 +1,6 @@
 /** Knows how a connection to each kind of endpoint is made, and what a failure to make one means. */
 
-import type { Client, Transport } from '@modelcontextprotocol/client';
+import type { Client, DiscoverResult, Transport } from '@modelcontextprotocol/client';
 import type { Clock } from '../_util/clock.js';
 import type { EndpointDefinition } from '../config/definition.js';
 import { asError, StoreError } from '../errors.js';
@@ -38,38 +38,67 @@ interface Opened {
 /** The server answered `initialize` with an error that a modern server may give: it speaks only the other era. */
 const MODERN_ONLY_CODES: readonly number[] = [-32022, -32601, -32602, -32600];
 
+/** Which era an endpoint spoke when it was last connected, and when that was (monotonic milliseconds). */
+export interface KnownEra {
+  kind: 'legacy' | 'modern';
+  discover: DiscoverResult | undefined;
+  at: number;
+}
+
+/** A server may be replaced by a newer one: after so long its era is asked for again. */
+const ERA_KNOWN_MS = 3_600_000;
+
+/** How a handshake begins: asking for the era, in the legacy one, or with what a modern server said before. */
+type Opening = 'auto' | 'legacy' | { discover: DiscoverResult };
+
 /**
  * Connects and shakes hands. Rejects with `SPAWN_FAILED`, `START_FAILED`, `CONNECT_FAILED`, `AUTH_REQUIRED`,
  * `FORBIDDEN`, `RATE_LIMITED` or `PROTOCOL_ERROR`, never leaving a process or socket behind.
  */
-export async function connect(definition: EndpointDefinition, options: ConnectOptions): Promise<Connection> {
+export async function connect(
+  definition: EndpointDefinition,
+  options: ConnectOptions,
+  known?: KnownEra | undefined,
+): Promise<Connection> {
   const deadline = options.clock.now() + options.timeoutMs;
-  // A probe may end a stdio server that does not know it, so stdio starts in the legacy era, where nearly all are.
-  const mode = definition.kind === 'http' ? 'auto' : 'legacy';
+  const opening = openingOf(definition, known, options.clock);
   try {
-    return await attempt(definition, options, mode, deadline);
+    return await attempt(definition, options, opening, deadline);
   } catch (error) {
-    if (!speaksOtherEra(error, definition, mode) || options.clock.now() >= deadline) throw error;
-    return await attempt(definition, options, mode === 'auto' ? 'legacy' : 'auto', deadline);
+    if (!speaksOtherEra(error, definition, opening) || options.clock.now() >= deadline) throw error;
+    return await attempt(definition, options, opening === 'auto' ? 'legacy' : 'auto', deadline);
   }
+}
+
+function openingOf(definition: EndpointDefinition, known: KnownEra | undefined, clock: Clock): Opening {
+  if (known && clock.now() - known.at < ERA_KNOWN_MS) {
+    if (known.kind === 'legacy') return 'legacy';
+    if (known.discover) return { discover: known.discover };
+  }
+  // A probe may end a stdio server that does not know it, so stdio starts in the legacy era, where nearly all are.
+  return definition.kind === 'http' ? 'auto' : 'legacy';
 }
 
 async function attempt(
   definition: EndpointDefinition,
   options: ConnectOptions,
-  mode: 'auto' | 'legacy',
+  opening: Opening,
   deadline: number,
 ): Promise<Connection> {
   const sdk = await import('@modelcontextprotocol/client');
   const opened = await open(definition, options);
   const client: Client = new sdk.Client(CLIENT_INFO, {
     capabilities: {},
-    versionNegotiation: { mode, probe: { timeoutMs: Math.min(5_000, options.timeoutMs) } },
+    versionNegotiation: {
+      mode: opening === 'auto' ? 'auto' : 'legacy',
+      probe: { timeoutMs: Math.min(5_000, options.timeoutMs) },
+    },
   });
   // Transport trouble shows in the requests that it fails; an unheard SDK error would only be lost.
   client.onerror = () => {};
   try {
-    await within(client.connect(opened.channel, { timeout: 2 ** 31 - 1 }), deadline, options);
+    const prior = typeof opening === 'object' ? { prior: { kind: 'modern' as const, discover: opening.discover } } : {};
+    await within(client.connect(opened.channel, { timeout: 2 ** 31 - 1, ...prior }), deadline, options);
     const version = client.getNegotiatedProtocolVersion();
     if (client.getProtocolEra() === 'modern')
       opened.channel.setEnvelope?.({
@@ -154,10 +183,10 @@ class HandshakeTimeout extends Error {
   }
 }
 
-function speaksOtherEra(error: unknown, definition: EndpointDefinition, mode: 'auto' | 'legacy'): boolean {
-  if (!(error instanceof StoreError)) return false;
-  if (mode === 'auto') return error.figures?.['probe'] === 'silent';
-  return definition.kind !== 'sse' && error.rpcCode !== undefined && MODERN_ONLY_CODES.includes(error.rpcCode);
+function speaksOtherEra(error: unknown, definition: EndpointDefinition, opening: Opening): boolean {
+  if (!(error instanceof StoreError) || definition.kind === 'sse') return false;
+  if (opening === 'auto') return error.figures?.['probe'] === 'silent';
+  return error.rpcCode !== undefined && MODERN_ONLY_CODES.includes(error.rpcCode);
 }
 
 /** Gives a failed start its code: what could not be reached, what ended, what stayed silent, what said no. */

@@ -1,6 +1,6 @@
 /** Knows one initialised MCP session: what the server can do, how to ask it, and what it tells on its own. */
 
-import type { Client, Implementation, ServerCapabilities } from '@modelcontextprotocol/client';
+import type { Client, DiscoverResult, Implementation, ServerCapabilities } from '@modelcontextprotocol/client';
 import type { Clock } from '../_util/clock.js';
 import { StoreError } from '../errors.js';
 import type { Channel, RequestOptions, RpcResult } from './channel.js';
@@ -43,6 +43,8 @@ export class Connection {
   readonly capabilities: ServerCapabilities;
   readonly serverInfo: Implementation | undefined;
   readonly instructions: string | undefined;
+  /** What a modern server said of itself. */
+  readonly discover: DiscoverResult | undefined;
   readonly capacity: number;
   readonly pid: number | undefined;
   /** Requests under way; kept by the pool. */
@@ -77,6 +79,7 @@ export class Connection {
     this.capabilities = client.getServerCapabilities() ?? {};
     this.serverInfo = client.getServerVersion();
     this.instructions = client.getInstructions();
+    this.discover = client.getDiscoverResult();
     this.lastUsedAt = parts.clock.now();
     client.onclose = () => this.#ended(channel.closeReason ?? new Error('the connection ended'));
     client.fallbackNotificationHandler = (notification) => {

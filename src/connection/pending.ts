@@ -131,6 +131,11 @@ export class Pending {
     request.reject(error);
   }
 
+  /** Tells the server that nobody waits any more for what was sent; `failAll` then tells the callers. */
+  cancelAll(reason: string): void {
+    for (const request of this.#requests.values()) if (request.sent) this.#cancel(request, reason);
+  }
+
   /** Ends every request: `reason` is the cause, what was not sent is `CONNECT_FAILED`, the rest `OUTCOME_UNKNOWN`. */
   failAll(reason: Error): void {
     for (const request of [...this.#requests.values()]) this.fail(request, connectionLost(request, reason));

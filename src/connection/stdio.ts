@@ -112,6 +112,7 @@ export class StdioChannel implements Channel {
   /** Ends the process and everything that it started. Idempotent; settles when nothing of it is left. */
   async close(): Promise<void> {
     if (!this.#closed) {
+      this.#pending.cancelAll('the connection is closed');
       this.#flush();
       this.#end(new Error('closed'));
     }

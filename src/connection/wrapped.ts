@@ -72,6 +72,7 @@ export class WrappedChannel implements Channel {
   }
 
   async close(): Promise<void> {
+    this.#pending.cancelAll('the connection is closed');
     await this.#inner.close();
     this.#end();
   }

@@ -5,7 +5,7 @@ import type { Clock, Timer } from '../_util/clock.js';
 import type { Gate } from '../_util/gate.js';
 import type { WaitLimits } from '../_util/wait-queue.js';
 import type { EndpointDefinition } from '../config/definition.js';
-import { type ConnectOptions, connect } from '../connection/connect.js';
+import { type ConnectOptions, connect, type KnownEra } from '../connection/connect.js';
 import type { Connection, ServerNotice } from '../connection/connection.js';
 import { asError, isStoreError, StoreError } from '../errors.js';
 import { poolSize, type ResolvedPerformance, type ServiceOptions } from '../options.js';
@@ -51,6 +51,8 @@ export class Endpoint {
   #state: EndpointState = { name: 'registered' };
   #timer: Timer | undefined;
   #startedOnce = false;
+  /** Which era the last connection spoke: saves the next one the question. */
+  #era: KnownEra | undefined;
   #closed = false;
 
   constructor(options: EndpointOptions) {
@@ -247,8 +249,9 @@ export class Endpoint {
       onStderr: (text) => onLine('stderr', text),
       onGap: () => this.#options.onNotice({ kind: 'list_changed', list: 'tools' }),
     };
-    const connection = await connect(definition, options);
+    const connection = await connect(definition, options, this.#era);
     this.#startedOnce = true;
+    this.#era = { kind: connection.era, discover: connection.discover, at: clock.now() };
     return connection;
   }
 
@@ -265,7 +268,8 @@ export class Endpoint {
   #lost(connection: Connection, reason: Error, left: number): void {
     if (left > 0) return;
     const error = new StoreError('CONNECT_FAILED', reason.message, { cause: reason });
-    this.#send({ type: 'lost', error, answered: connection.answered, random: this.#options.clock.random() });
+    const expired = (reason as { figures?: Record<string, unknown> }).figures?.['sessionExpired'] === true;
+    this.#send({ type: 'lost', error, answered: connection.answered, expired, random: this.#options.clock.random() });
   }
 }
 

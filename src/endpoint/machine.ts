@@ -29,8 +29,11 @@ export type EndpointEvent =
   | { type: 'use' }
   | { type: 'opened' }
   | { type: 'open_failed'; error: StoreError; random: number }
-  /** The last connection ended by itself. `answered`: it had answered a request, so its start was no failure. */
-  | { type: 'lost'; error: StoreError; answered: boolean; random: number }
+  /**
+   * The last connection ended by itself. `answered`: it had answered a request, so its start was no failure.
+   * `expired`: the server has forgotten the session and waits for a new one.
+   */
+  | { type: 'lost'; error: StoreError; answered: boolean; expired: boolean; random: number }
   /** The last connection was closed for idleness. */
   | { type: 'idle' }
   /** The timer of `nextTryAt`. */
@@ -80,6 +83,7 @@ export function next(state: EndpointState, event: EndpointEvent, now: number): S
       // A server that served and ended is started again; one that only ever ends is counted like a failed start.
       const failures = event.answered ? [] : state.failures;
       if (!event.answered) return afterFailure({ attempt: failures.length, failures }, event.error, event.random, now);
+      if (event.expired) return start(1, failures);
       const nextTryAt = now + event.random * RESTART_DELAY_MS;
       return {
         state: { name: 'reconnecting', attempt: 0, nextTryAt, reason: event.error, failures },

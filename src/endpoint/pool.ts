@@ -198,16 +198,20 @@ export class Pool {
       .map((connection) => connection.sockets)
       .filter((figures) => figures !== undefined);
     if (sockets.length === 0 && this.#closedSockets.opened === 0) return stats;
+    // Over HTTP the counts are of sockets, which the one session shares.
+    const uses = this.#created + this.#reused;
     stats.created = this.#closedSockets.opened;
     stats.failed += this.#closedSockets.failed;
     stats.open = 0;
     stats.idle = 0;
+    stats.max = this.#options.capacity;
     for (const figures of sockets) {
       stats.created += figures.opened;
       stats.failed += figures.failed;
       stats.open += figures.open;
       stats.idle += figures.idle;
     }
+    stats.reused = Math.max(0, uses - stats.created);
     return stats;
   }
 
