@@ -1,0 +1,209 @@
+/**
+ * A stdio MCP server without any SDK that does what its script says. The script is JSON in the first argument:
+ *
+ * - `pidFile`: appends its process id and, after a space, those of its own children, one line a start
+ * - `name`, `tools` (so many more), `names` (more tools of these names), `pageSize`, `listDelayMs`, `startDelayMs`
+ * - `exitAtStart: { code, stderr, starts }`: ends before it reads; with `starts` only the first so many times
+ * - `silent: ['initialize', …]`: methods that are never answered; `crash: ['tools/list']`: methods that end it
+ * - `stubborn`: ignores SIGTERM and the end of stdin; `fork`: starts a stubborn child of its own
+ * - `stderrBytes`, `noise: [lines]` before each answer, `stream: 'crlf' | 'bytes'`: how stdout is written
+ * - `modernOnly`: answers initialize with -32022 and speaks 2026-07-28
+ * - `ledger`: file to which the tool `effect` appends a line for each execution
+ *
+ * Beside the tools of behaviour.mjs: `effect`, `exit`, `raw` (writes `lines`, `$ID` being the request's id),
+ * `huge`, `flood`, `deaf`, `env`, `after_cancel`.
+ */
+
+import { spawn } from 'node:child_process';
+import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { Behaviour, CAPABILITIES, pause, RpcFailure, text } from './behaviour.mjs';
+
+const MODERN = '2026-07-28';
+const NAMESPACE = 'io.modelcontextprotocol';
+const script = JSON.parse(process.argv[2] ?? '{}');
+const behaviour = new Behaviour({ tools: script.tools, names: script.names });
+const running = new Map();
+const asked = new Map();
+const log = [];
+
+const EXTRA_TOOLS = ['effect', 'exit', 'raw', 'huge', 'flood', 'deaf', 'env', 'after_cancel', 'received'];
+for (const name of EXTRA_TOOLS) behaviour.tools.push({ name, inputSchema: { type: 'object' } });
+
+start();
+
+function start() {
+  if (script.stubborn) {
+    process.on('SIGTERM', () => {});
+    setInterval(() => {}, 2 ** 30);
+  }
+  let line = String(process.pid);
+  if (script.fork) {
+    const code = "process.on('SIGTERM', () => {}); setInterval(() => {}, 2 ** 30); process.stdout.write('up')";
+    const child = spawn(process.execPath, ['-e', code], { stdio: ['ignore', 'pipe', 'ignore'] });
+    line += ` ${child.pid}`;
+    // Only once its handler stands is it stubborn.
+    child.stdout.once('data', () => listen());
+  }
+  const before = script.pidFile && existsSync(script.pidFile) ? readFileSync(script.pidFile, 'utf8').split('\n') : [''];
+  if (script.pidFile) appendFileSync(script.pidFile, `${line}\n`);
+  const exit = script.exitAtStart;
+  if (exit && before.length - 1 < (exit.starts ?? Number.POSITIVE_INFINITY)) {
+    process.stderr.write(`${exit.stderr ?? ''}\n`, () => process.exit(exit.code ?? 1));
+    return;
+  }
+  if (script.stderrBytes) flood(script.stderrBytes);
+  if (!script.fork) setTimeout(listen, script.startDelayMs ?? 0);
+}
+
+function listen() {
+  const lines = createInterface({ input: process.stdin });
+  lines.on('line', (line) => receive(JSON.parse(line)));
+  lines.on('close', () => {
+    if (!script.stubborn) process.exit(0);
+  });
+}
+
+function receive(message) {
+  log.push(message.method ?? `answer to ${message.id}`);
+  if (message.method === undefined) {
+    asked.get(message.id)?.(message);
+    asked.delete(message.id);
+  } else if (message.method === 'notifications/cancelled') running.get(message.params.requestId)?.abort();
+  else if (message.id !== undefined) void answer(message);
+}
+
+async function answer(message) {
+  const { id, method, params } = message;
+  if (script.silent?.includes(method)) return;
+  if (script.crash?.includes(method)) process.exit(3);
+  const abort = new AbortController();
+  running.set(id, abort);
+  for (const line of script.noise ?? []) process.stdout.write(`${line}\n`);
+  try {
+    const result = await handle(method, params ?? {}, abort.signal, id);
+    if (result === undefined || (abort.signal.aborted && params?.name !== 'after_cancel')) return;
+    write({ jsonrpc: '2.0', id, result: script.modernOnly ? modern(result) : result });
+  } catch (error) {
+    if (abort.signal.aborted) return;
+    const { code = -32603, data } = error;
+    write({ jsonrpc: '2.0', id, error: { code, message: error.message, ...(data !== undefined && { data }) } });
+  } finally {
+    running.delete(id);
+  }
+}
+
+const modern = (result) => ({ resultType: 'complete', ttlMs: 60_000, cacheScope: 'private', ...result });
+
+function write(message) {
+  const line = JSON.stringify(message);
+  if (script.stream === 'crlf') process.stdout.write(`\uFEFF${line}\r\n\r\n`);
+  else if (script.stream === 'bytes') {
+    const bytes = Buffer.from(`${line}\n`);
+    for (let i = 0; i < bytes.length; i += 3) process.stdout.write(bytes.subarray(i, i + 3));
+  } else process.stdout.write(`${line}\n`);
+}
+
+async function handle(method, params, signal, id) {
+  const serverInfo = { name: script.name ?? 'scripted', version: '1.0.0' };
+  if (method === 'initialize') {
+    if (script.modernOnly) throw new RpcFailure(-32022, 'Unsupported protocol version', { supported: [MODERN] });
+    return {
+      protocolVersion: params.protocolVersion,
+      capabilities: CAPABILITIES,
+      serverInfo,
+      instructions: 'Be kind.',
+    };
+  }
+  if (method === 'server/discover' && script.modernOnly)
+    return {
+      supportedVersions: [MODERN],
+      capabilities: CAPABILITIES,
+      _meta: { [`${NAMESPACE}/serverInfo`]: serverInfo },
+    };
+  if (method === 'tools/list') {
+    if (script.listDelayMs) await pause(script.listDelayMs);
+    const { tools } = await behaviour.handle(method, params, {});
+    const size = script.pageSize ?? tools.length;
+    const from = Number(params.cursor ?? 0);
+    const more = from + size < tools.length;
+    return { tools: tools.slice(from, from + size), ...(more && { nextCursor: String(from + size) }) };
+  }
+  const extra = method === 'tools/call' && EXTRA[params.name];
+  if (extra) return extra(params.arguments ?? {}, id, signal);
+  return behaviour.handle(method, params, {
+    signal,
+    progress: (progress) => notify('progress', { progressToken: params._meta?.progressToken, ...progress }),
+    log: (data) => notify('message', data),
+    toolsChanged: () => notify('tools/list_changed'),
+    ask: (what, about) =>
+      new Promise((resolve) => {
+        const own = `ask-${id}`;
+        asked.set(own, ({ result, error }) => resolve(error ? { error } : { result }));
+        write({ jsonrpc: '2.0', id: own, method: what, params: about });
+      }),
+  });
+}
+
+async function notify(name, params) {
+  write({ jsonrpc: '2.0', method: `notifications/${name}`, ...(params && { params }) });
+}
+
+function flood(bytes) {
+  const chunk = `${'e'.repeat(1023)}\n`.repeat(64);
+  let left = bytes;
+  const more = () => {
+    while (left > 0) {
+      left -= chunk.length;
+      if (!process.stderr.write(chunk)) return process.stderr.once('drain', more);
+    }
+  };
+  more();
+}
+
+const EXTRA = {
+  /** Has a side effect; then answers, or does not. */
+  async effect({ id, then, ms }) {
+    await pause(ms ?? 0);
+    if (script.ledger) appendFileSync(script.ledger, `${id}\n`);
+    if (then === 'exit') process.exit(7);
+    return then === 'hang' ? pause(2 ** 31 - 1) : text(id);
+  },
+  exit: ({ code, stderr, ms }) =>
+    pause(ms ?? 0).then(() => {
+      process.stderr.write(stderr ?? '', () => process.exit(code ?? 1));
+    }),
+  /** Writes `lines` as they are, each in a write of its own; `open` leaves out the last newline. */
+  async raw({ lines, open }, id) {
+    for (const [i, line] of lines.entries()) {
+      process.stdout.write(line.replaceAll('$ID', id) + (open && i === lines.length - 1 ? '' : '\n'));
+      await pause(1);
+    }
+  },
+  /** An answer of so many bytes, written as the pipe takes it; its id stands first, last, or nowhere. */
+  async huge({ bytes, id: where }, id) {
+    const head = where === 'first' ? `{"jsonrpc":"2.0","id":"${id}","result":{"x":"` : '{"result":{"x":"';
+    const chunk = 'x'.repeat(1024 * 1024);
+    process.stdout.write(head);
+    for (let left = bytes; left > 0; left -= chunk.length)
+      if (!process.stdout.write(chunk)) await new Promise((resolve) => process.stdout.once('drain', resolve));
+    process.stdout.write(where === 'last' ? `"},"jsonrpc":"2.0","id":"${id}"}\n` : '"}}\n');
+  },
+  async flood({ bytes }) {
+    flood(bytes);
+    return text('flooding');
+  },
+  /** Closes its stdin and lives on for `ms`: whoever writes to it gets EPIPE. */
+  async deaf({ ms }) {
+    process.stdin.destroy();
+    setTimeout(() => process.exit(9), ms ?? 200);
+    return text('deaf');
+  },
+  env: async ({ name }) => text(process.env[name] ?? ''),
+  /** Answers only once it was cancelled. */
+  after_cancel: (_args, _id, signal) =>
+    new Promise((resolve) => {
+      signal.addEventListener('abort', () => resolve(text('too late')), { once: true });
+    }),
+  received: async () => ({ ...text(log.length), structuredContent: { log } }),
+};
