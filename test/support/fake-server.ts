@@ -1,0 +1,215 @@
+/** Knows an MCP server inside this process whose tools, delays and faults a test scripts; no transport is under test. */
+
+import type { ServerObject } from '../../src/connection/memory.js';
+import { MCPStore, type OpenOptions } from '../../src/store.js';
+import { FakeClock } from './fake-clock.js';
+
+type Transport = Parameters<ServerObject['connect']>[0];
+type Json = Record<string, unknown>;
+
+/** What one call of a tool finds. */
+export interface Visit {
+  args: Json;
+  signal: AbortSignal;
+  /** Which connection it came over, counted from 1. */
+  connection: number;
+  progress(progress: number): void;
+  /** Ends the connection that it came over. */
+  hangUp(): void;
+}
+
+export interface FakeTool {
+  description?: string;
+  inputSchema?: Json;
+  annotations?: Json;
+  /** Milliseconds of the clock before it answers. */
+  delayMs?: number;
+  /** Default: a text that names the tool and its arguments. */
+  run?: (visit: Visit) => Json | Promise<Json>;
+}
+
+/** Thrown by `run`: an error answer in place of a result. */
+export class RpcFault extends Error {
+  constructor(
+    readonly code: number,
+    message: string,
+    readonly data?: unknown,
+  ) {
+    super(message);
+  }
+}
+
+interface Session {
+  id: number;
+  transport: Transport;
+  running: Map<unknown, AbortController>;
+}
+
+export class FakeServer implements ServerObject {
+  readonly clock: FakeClock;
+  tools: Record<string, FakeTool>;
+  /** Connections that were asked for, and those of them that are open. */
+  connects = 0;
+  readonly open = new Set<Session>();
+  lists = 0;
+  pings = 0;
+  /** Names of the tools in the order in which they were called. */
+  readonly called: string[] = [];
+  running = 0;
+  mostRunning = 0;
+  cancelled = 0;
+  /** Run before the handshake; what it throws fails the connect. */
+  onConnect: ((connection: number) => void | Promise<void>) | undefined;
+  /** Does it answer `initialize`, `tools/list`, `ping`? */
+  answers = { initialize: true, list: true, ping: true };
+  listDelayMs = 0;
+  /** Lists in pages of so many tools. */
+  pageSize = Number.POSITIVE_INFINITY;
+  capabilities: Json = { tools: { listChanged: true } };
+  /** Other methods: resources, prompts and so on. */
+  methods: Record<string, (params: Json) => Json> = {};
+
+  constructor(tools: Record<string, FakeTool>, clock: FakeClock = new FakeClock()) {
+    this.tools = tools;
+    this.clock = clock;
+  }
+
+  async connect(transport: Transport): Promise<void> {
+    const session: Session = { id: ++this.connects, transport, running: new Map() };
+    await this.onConnect?.(session.id);
+    transport.onmessage = (message: unknown) => void this.#receive(session, message as Json);
+    transport.onclose = () => {
+      this.open.delete(session);
+      for (const controller of session.running.values()) controller.abort();
+    };
+    this.open.add(session);
+    await transport.start();
+  }
+
+  /** Tells every client that the tool list changed. */
+  listChanged(): void {
+    this.notify('notifications/tools/list_changed');
+  }
+
+  notify(method: string, params?: Json): void {
+    for (const { transport } of this.open) void transport.send({ jsonrpc: '2.0', method, ...(params && { params }) });
+  }
+
+  /** Ends every connection, as a server does that dies. */
+  drop(): void {
+    for (const { transport } of [...this.open]) void transport.close();
+  }
+
+  async #receive(session: Session, { id, method, params }: Json): Promise<void> {
+    const asked = (params ?? {}) as Json;
+    if (method === 'notifications/cancelled') {
+      this.cancelled++;
+      session.running.get(asked['requestId'])?.abort();
+      return;
+    }
+    if (id === undefined) return;
+    const answer = (body: Json): void =>
+      void session.transport.send({ jsonrpc: '2.0', id, ...body } as never).catch(() => {});
+    try {
+      const result = await this.#answer(session, id, String(method), asked);
+      if (result !== undefined) answer({ result });
+    } catch (error) {
+      if (!(error instanceof RpcFault)) throw error;
+      answer({
+        error: { code: error.code, message: error.message, ...(error.data !== undefined && { data: error.data }) },
+      });
+    }
+  }
+
+  async #answer(session: Session, id: unknown, method: string, params: Json): Promise<Json | undefined> {
+    switch (method) {
+      case 'initialize':
+        if (!this.answers.initialize) return undefined;
+        return {
+          protocolVersion: params['protocolVersion'],
+          capabilities: this.capabilities,
+          serverInfo: { name: 'fake', version: '1' },
+        };
+      case 'ping':
+        this.pings++;
+        return this.answers.ping ? {} : undefined;
+      case 'tools/list': {
+        this.lists++;
+        if (!this.answers.list) return undefined;
+        const all = Object.entries(this.tools).map(([name, { run, delayMs, ...tool }]) => ({
+          inputSchema: { type: 'object' },
+          ...tool,
+          name,
+        }));
+        if (this.listDelayMs > 0) await this.#pause(this.listDelayMs);
+        const from = Number(params['cursor'] ?? 0);
+        const to = from + this.pageSize;
+        return { tools: all.slice(from, to), ...(to < all.length && { nextCursor: String(to) }) };
+      }
+      case 'tools/call':
+        return this.#call(session, id, params);
+    }
+    const own = this.methods[method];
+    if (own === undefined) throw new RpcFault(-32601, 'method not found');
+    return own(params);
+  }
+
+  async #call(session: Session, id: unknown, params: Json): Promise<Json | undefined> {
+    const name = String(params['name']);
+    const tool = Object.hasOwn(this.tools, name) ? this.tools[name] : undefined;
+    if (tool === undefined) throw new RpcFault(-32602, `unknown tool ${name}`);
+    this.called.push(name);
+    this.mostRunning = Math.max(this.mostRunning, ++this.running);
+    const controller = new AbortController();
+    session.running.set(id, controller);
+    try {
+      if (tool.delayMs !== undefined && !(await this.#pause(tool.delayMs, controller.signal))) return undefined;
+      const args = (params['arguments'] ?? {}) as Json;
+      if (tool.run === undefined) return { content: [{ type: 'text', text: `${name} ${JSON.stringify(args)}` }] };
+      const token = (params['_meta'] as Json | undefined)?.['progressToken'];
+      return await tool.run({
+        args,
+        signal: controller.signal,
+        connection: session.id,
+        progress: (progress) => {
+          if (token !== undefined)
+            void session.transport.send({
+              jsonrpc: '2.0',
+              method: 'notifications/progress',
+              params: { progressToken: token, progress },
+            } as never);
+        },
+        hangUp: () => void session.transport.close(),
+      });
+    } finally {
+      session.running.delete(id);
+      this.running--;
+    }
+  }
+
+  /** False where it was ended before. */
+  #pause(ms: number, signal?: AbortSignal): Promise<boolean> {
+    return new Promise((resolve) => {
+      const timer = this.clock.after(ms, () => resolve(true));
+      signal?.addEventListener('abort', () => {
+        timer.cancel();
+        resolve(false);
+      });
+    });
+  }
+}
+
+/** A store on the servers' clock, with nothing on disk unless `options` says so. */
+export function openStore(
+  servers: Record<string, FakeServer>,
+  clock: FakeClock,
+  options: Omit<OpenOptions, 'services' | 'clock'> & { own?: Record<string, object> } = {},
+): Promise<MCPStore> {
+  const { own = {}, ...rest } = options;
+  const services = Object.fromEntries(
+    Object.entries(servers).map(([name, server]) => [name, { server, ...(own[name] && { mcpstore: own[name] }) }]),
+  );
+  return MCPStore.open({ stateDir: null, ...rest, services, clock } as OpenOptions);
+}
+
+export const text = (value: string): Json => ({ content: [{ type: 'text', text: value }] });
