@@ -128,6 +128,17 @@ export function tooLarge(maxMessageBytes: number, executed: Executed = 'yes'): S
   });
 }
 
+/** A JSON-RPC error in the body of a refusal. Its id may be null, where the server did not get as far as reading one. */
+export function errorAnswer(body: string): { id: unknown; error: Record<string, unknown> } | undefined {
+  if (!body.trimStart().startsWith('{')) return undefined;
+  try {
+    const { id, error } = JSON.parse(body) as { id?: unknown; error?: Record<string, unknown> };
+    return typeof error?.['code'] === 'number' ? { id, error } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** A redirect that is not followed: the credentials stay where they belong. */
 export function redirectError(peer: Peer, status: number, target: URL | undefined): StoreError {
   const where = target === undefined ? 'without saying where' : `to ${target.origin}`;

@@ -4,7 +4,7 @@ import type { Dispatcher } from 'undici';
 import type { Clock, Timer } from '../_util/clock.js';
 import { StoreError } from '../errors.js';
 import { type ResponseHeaders, tooLarge } from './http-errors.js';
-import type { SocketPool } from './http-sockets.js';
+import type { SocketPool, SocketUser } from './http-sockets.js';
 import { type SseEvent, SseParser } from './sse-parser.js';
 
 /** How the body of a response is read. */
@@ -30,12 +30,10 @@ const GIVEN_UP = new Error('the request was given up');
 
 type DispatchBody = Exclude<Dispatcher.DispatchOptions['body'], undefined>;
 
-export abstract class Exchange implements Dispatcher.DispatchHandler {
+export abstract class Exchange implements SocketUser {
   readonly options: Dispatcher.DispatchOptions;
-  /** Set by the pool that runs it. */
   pool: SocketPool | undefined;
   waiting = false;
-  /** When the answer came on a stream that is still open. */
   answeredAt: number | undefined;
   protected readonly limits: ExchangeLimits;
   protected status = 0;

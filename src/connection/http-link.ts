@@ -1,7 +1,7 @@
 /** Knows what all exchanges of one HTTP connection share: headers, session, sockets, and where messages go. */
 
 import type { Clock, Timer } from '../_util/clock.js';
-import { StoreError } from '../errors.js';
+import { asError, StoreError } from '../errors.js';
 import type { Channel } from './channel.js';
 import { type Peer, type ResponseHeaders, redirectError, unusable } from './http-errors.js';
 import type { Exchange, ExchangeLimits } from './http-exchange.js';
@@ -154,7 +154,7 @@ export class HttpLink implements Peer, ExchangeLimits {
       // Told below.
     }
     const messages = messagesOf(value);
-    if (messages === undefined) this.options.onNoise?.(this.redact(data.slice(0, 1024)));
+    if (messages === undefined) this.tell(this.options.onNoise, this.redact(data.slice(0, 1024)));
     else deliver(value, this.pending, this.channel);
     return messages ?? [];
   }
@@ -234,7 +234,24 @@ export class HttpLink implements Peer, ExchangeLimits {
     this.closeReason = reason;
     this.listening?.stop();
     this.requests.failWaiting(reason, true);
-    this.channel.onclose?.();
+    try {
+      this.channel.onclose?.();
+    } catch (error) {
+      this.channel.onerror?.(asError(error));
+    }
+  }
+
+  log(text: string): void {
+    this.tell(this.options.onLog, `${this.label}: ${text}`);
+  }
+
+  /** Calls a listener whose own failure must not reach the sockets. */
+  tell<T extends unknown[]>(listener: ((...values: T) => void) | undefined, ...values: T): void {
+    try {
+      listener?.(...values);
+    } catch {
+      // It is the listener's.
+    }
   }
 
   async destroy(): Promise<void> {

@@ -1,7 +1,6 @@
 /** Knows the GET stream of a legacy connection: what the server says unasked, and how often a lost stream is reopened. */
 
 import type { Timer } from '../_util/clock.js';
-import { asError } from '../errors.js';
 import { retryAfter } from './http-errors.js';
 import { type BodyKind, Exchange } from './http-exchange.js';
 import { headerOf, mediaType } from './http-headers.js';
@@ -48,7 +47,7 @@ export class ListenStream {
   opened(): void {
     this.#openedAt = this.link.clock.now();
     // Without an id the server cannot know what we missed.
-    if (this.#everOpen && this.#lastEventId === undefined) this.link.options.onGap?.();
+    if (this.#everOpen && this.#lastEventId === undefined) this.link.tell(this.link.options.onGap);
     this.#everOpen = true;
   }
 
@@ -76,7 +75,7 @@ export class ListenStream {
 
   giveUp(why: string): void {
     this.stop();
-    this.link.options.onLog?.(`${this.link.label}: no stream for the server's own messages: ${why}`);
+    this.link.log(`no stream for the server's own messages: ${why}`);
   }
 
   /** Refused with this status. */
@@ -126,7 +125,7 @@ class ListenExchange extends Exchange {
   }
 
   protected override failed(error: Error): void {
-    this.#stream.link.options.onLog?.(`${this.#stream.link.label}: stream lost: ${asError(error).message}`);
+    this.#stream.link.log(`stream lost: ${error.message}`);
     this.#stream.lost(this.sse?.retryMs);
   }
 }

@@ -1,7 +1,7 @@
 /** Knows how one request of ours goes over HTTP: posted, answered as JSON or as a stream of events, or refused. */
 
 import { StoreError } from '../errors.js';
-import { networkError, statusError, unusable } from './http-errors.js';
+import { errorAnswer, networkError, statusError, unusable } from './http-errors.js';
 import { type BodyKind, Exchange } from './http-exchange.js';
 import { addMessageHeaders, addRequestHeaders, mediaType } from './http-headers.js';
 import type { HttpLink } from './http-link.js';
@@ -26,6 +26,9 @@ export function postRequest(
   }
   link.requests.run(new RequestExchange(link, request, link.path, headers, body, 0));
 }
+
+/** With these, servers say that they do not know a session, some of them as an answer to the very request. */
+const SESSION_CODES: readonly number[] = [-32000, -32001];
 
 class RequestExchange extends Exchange {
   readonly #link: HttpLink;
@@ -120,7 +123,8 @@ class RequestExchange extends Exchange {
     }
     if (status < 500 && status !== 401 && status !== 403 && status !== 429) {
       const answer = errorAnswer(body);
-      if (answer?.id !== request.id && !link.modern && link.lostSession(status, body)) return link.expire(status);
+      const mayBeSession = answer?.id !== request.id || SESSION_CODES.includes(answer.error['code'] as number);
+      if (mayBeSession && !link.modern && link.lostSession(status, body)) return link.expire(status);
       if (answer !== undefined) {
         link.pending.settle({ id: request.id, error: answer.error });
         return undefined;
@@ -131,16 +135,5 @@ class RequestExchange extends Exchange {
 
   #fail(error: Error): void {
     this.#link.pending.fail(this.#request, error);
-  }
-}
-
-/** A JSON-RPC error in the body of a refusal. Its id may be null, where the server did not get as far as reading one. */
-export function errorAnswer(body: string): { id: unknown; error: Record<string, unknown> } | undefined {
-  if (!body.trimStart().startsWith('{')) return undefined;
-  try {
-    const { id, error } = JSON.parse(body) as { id?: unknown; error?: Record<string, unknown> };
-    return typeof error?.['code'] === 'number' ? { id, error } : undefined;
-  } catch {
-    return undefined;
   }
 }

@@ -1,33 +1,16 @@
-/** Knows how a message of the SDK's client goes over HTTP, and with which errors the SDK can tell an era from a fault. */
+/** Knows how a message of the SDK's client is sent over HTTP: on which sockets, with which headers, and until when. */
 
-import {
-  type JSONRPCMessage,
-  SdkError,
-  SdkErrorCode,
-  SdkHttpError,
-  type TransportSendOptions,
-} from '@modelcontextprotocol/client';
+import type { JSONRPCMessage, TransportSendOptions } from '@modelcontextprotocol/client';
 import { onAbort } from '../_util/abort.js';
 import { StoreError } from '../errors.js';
-import { networkError, statusError, unusable } from './http-errors.js';
-import { type BodyKind, Exchange } from './http-exchange.js';
-import { addMessageHeaders, addRequestHeaders, claimedVersion, headerOf, mediaType } from './http-headers.js';
-import type { HttpLink, WireMessage } from './http-link.js';
-import { errorAnswer } from './http-request.js';
+import type { Exchange } from './http-exchange.js';
+import { addMessageHeaders, addRequestHeaders, claimedVersion } from './http-headers.js';
+import type { HttpLink } from './http-link.js';
+import { type OutMessage, SendExchange, type Sending } from './http-send-exchange.js';
 import type { SocketPool } from './http-sockets.js';
-import type { SseEvent } from './sse-parser.js';
 
 /** A message that asks nothing must not wait for ever on a server that does not take it. */
 const ASIDE_TIMEOUT_MS = 10_000;
-
-/** The message goes on, on another path. */
-const REDIRECTED = new Error('redirected');
-
-interface Message {
-  readonly id?: string | number | undefined;
-  readonly method?: string | undefined;
-  readonly params?: Record<string, unknown> | undefined;
-}
 
 /**
  * Sends one message. Resolves once the server took it; for a request, once its answer was delivered, or, for a
@@ -43,19 +26,18 @@ export function sendMessage(
   return new Promise((resolve, reject) => {
     const signal = options?.requestSignal;
     if (signal?.aborted) return reject(signal.reason);
-    const job = new SendJob(link, message as Message, options, resolve, reject);
+    const job = new SendJob(link, message as OutMessage, options, resolve, reject);
     job.start();
   });
 }
 
 /** One message on its way; it outlives an exchange that is redirected. */
-class SendJob {
+class SendJob implements Sending {
   readonly link: HttpLink;
-  readonly message: Message;
+  readonly message: OutMessage;
   readonly options: TransportSendOptions | undefined;
   readonly asks: boolean;
   readonly listens: boolean;
-  /** It claims a modern protocol version for itself, so its refusals are answers. */
   readonly enveloped: boolean;
   readonly #resolve: () => void;
   readonly #reject: (error: unknown) => void;
@@ -65,7 +47,7 @@ class SendJob {
 
   constructor(
     link: HttpLink,
-    message: Message,
+    message: OutMessage,
     options: TransportSendOptions | undefined,
     resolve: () => void,
     reject: (error: unknown) => void,
@@ -129,7 +111,6 @@ class SendJob {
     if (this.#settle()) this.#resolve();
   }
 
-  /** The stream of a subscription is open: the promise is settled, the subscription goes on. */
   opened(): void {
     this.#resolve();
   }
@@ -157,112 +138,5 @@ class SendJob {
     this.#exchange?.stop();
     if (reason === undefined) this.#resolve();
     else this.#reject(reason);
-  }
-}
-
-class SendExchange extends Exchange {
-  readonly #job: SendJob;
-  readonly #pool: SocketPool;
-  readonly #hops: number;
-  #sent = false;
-
-  constructor(
-    job: SendJob,
-    pool: SocketPool,
-    method: 'POST' | 'GET',
-    path: string,
-    headers: string[],
-    body: string | undefined,
-    hops: number,
-  ) {
-    super(job.link, method, path, headers, body);
-    this.#job = job;
-    this.#pool = pool;
-    this.#hops = hops;
-  }
-
-  protected override sent(): void {
-    this.#sent = true;
-  }
-
-  protected override head(): BodyKind {
-    const { link, message, asks, listens } = this.#job;
-    if (this.status >= 300) return 'text';
-    if (message.method === 'initialize') link.setSession(headerOf(this.headers, 'mcp-session-id'));
-    if (!asks) return 'text';
-    const type = mediaType(this.headers['content-type']);
-    if (type === 'text/event-stream') {
-      if (listens) this.#job.opened();
-      return 'events';
-    }
-    if (type !== 'application/json') {
-      const what = `answered with ${type ?? 'no content type'} where JSON or an event stream is due`;
-      this.#job.fail(this.#unusable(unusable(link, what)));
-      this.stop();
-    }
-    return 'text';
-  }
-
-  protected override event(event: SseEvent): void {
-    const { link, options } = this.#job;
-    if (event.id !== undefined) options?.onresumptiontoken?.(event.id);
-    if (!this.#answers(link.receive(event.data))) return;
-    this.#job.succeed();
-    link.linger(this);
-  }
-
-  #answers(messages: readonly WireMessage[]): boolean {
-    return messages.some((one) => one.method === undefined && one.id === this.#job.message.id);
-  }
-
-  protected override text(body: string): void {
-    const { asks } = this.#job;
-    const error = this.status >= 300 ? this.#refused(body) : asks ? this.#answered(body) : undefined;
-    if (error === REDIRECTED) return;
-    if (error === undefined) this.#job.succeed();
-    else this.#job.fail(error);
-  }
-
-  #answered(body: string): Error | undefined {
-    const { link } = this.#job;
-    const received = link.receiveBody(body, this.status);
-    if (received instanceof StoreError) return this.#unusable(received);
-    if (this.#answers(received)) return undefined;
-    return this.#unusable(unusable(link, 'answered with messages, but not with the result', body));
-  }
-
-  protected override end(): void {
-    if (!this.#job.done) this.#job.fail(networkError(this.#job.link, new Error('the stream ended'), true));
-  }
-
-  protected override failed(error: Error): void {
-    this.#job.fail(error instanceof StoreError ? error : networkError(this.#job.link, error, this.#sent));
-  }
-
-  #refused(body: string): Error | undefined {
-    const job = this.#job;
-    const { link } = job;
-    const { status, headers } = this;
-    if (status < 400) {
-      const path = link.redirect(status, headers, this.#hops);
-      if (typeof path !== 'string') return path;
-      if (!job.done) job.post(this.#pool, path, this.#hops + 1);
-      return REDIRECTED;
-    }
-    const error = statusError(link, status, headers, body, link.clock.wall());
-    if (error.code !== 'PROTOCOL_ERROR') return error;
-    const answer = job.enveloped ? errorAnswer(body) : undefined;
-    if (answer !== undefined && answer.id === job.message.id) {
-      link.receive(body);
-      return undefined;
-    }
-    if (!job.enveloped && link.lostSession(status, body)) return link.expire(status);
-    const data = { status, statusText: '', text: body };
-    return new SdkHttpError(SdkErrorCode.ClientHttpNotImplemented, error.message, data, { cause: error });
-  }
-
-  #unusable(error: StoreError): Error {
-    const data = { contentType: headerOf(this.headers, 'content-type') };
-    return new SdkError(SdkErrorCode.ClientHttpUnexpectedContent, error.message, data, { cause: error });
   }
 }

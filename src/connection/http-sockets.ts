@@ -1,8 +1,7 @@
 /** Knows the keep-alive sockets of one kind of traffic to one origin, and the exchanges that wait in line for one. */
 
 import type { Socket } from 'node:net';
-import { buildConnector, Client } from 'undici';
-import type { Exchange } from './http-exchange.js';
+import { buildConnector, Client, type Dispatcher } from 'undici';
 
 export interface SocketPoolOptions {
   /** The most sockets. */
@@ -16,10 +15,23 @@ export interface SocketPoolOptions {
   readonly background?: boolean;
 }
 
+/** An exchange as a pool sees it. */
+export interface SocketUser extends Dispatcher.DispatchHandler {
+  readonly options: Dispatcher.DispatchOptions;
+  /** Set by the pool that runs it. */
+  pool: SocketPool | undefined;
+  /** It is in line for a socket. */
+  waiting: boolean;
+  /** When the answer came on a stream that is still open. */
+  readonly answeredAt: number | undefined;
+  stop(): void;
+  onResponseError(controller: Dispatcher.DispatchController | null, error: Error): void;
+}
+
 /** One socket's place: undici's client connects it when it is needed, again if it was closed. */
 interface Slot {
   readonly client: Client;
-  exchange: Exchange | undefined;
+  exchange: SocketUser | undefined;
   open: boolean;
 }
 
@@ -77,12 +89,12 @@ export class SocketPool {
   }
 
   /** The exchanges that have a socket now. */
-  running(): Exchange[] {
+  running(): SocketUser[] {
     return this.#slots.flatMap((slot) => slot.exchange ?? []);
   }
 
   /** Starts an exchange on the first free socket, or puts it in line. */
-  run(exchange: Exchange): void {
+  run(exchange: SocketUser): void {
     exchange.pool = this;
     const slot = this.#free();
     if (this.#destroyed) exchange.onResponseError(null, new Error('closed'));
@@ -96,12 +108,12 @@ export class SocketPool {
   }
 
   /** Takes an exchange that still waits out of the line; it hears nothing more. */
-  withdraw(exchange: Exchange): boolean {
+  withdraw(exchange: SocketUser): boolean {
     return this.#line.remove(exchange);
   }
 
   /** The exchange is over: its socket goes to the next in line. */
-  release(exchange: Exchange): void {
+  release(exchange: SocketUser): void {
     const slot = this.#slots.find((one) => one.exchange === exchange);
     if (slot === undefined) return;
     slot.exchange = undefined;
@@ -127,7 +139,7 @@ export class SocketPool {
     await Promise.all(gone);
   }
 
-  #start(slot: Slot, exchange: Exchange): void {
+  #start(slot: Slot, exchange: SocketUser): void {
     slot.exchange = exchange;
     this.#busy++;
     slot.client.dispatch(exchange.options, exchange);
@@ -164,20 +176,20 @@ export class SocketPool {
 
 /** First in, first out, and anyone may leave. Who left is skipped, and cleared away before such gaps prevail. */
 class Line {
-  #items: Exchange[] = [];
+  #items: SocketUser[] = [];
   #head = 0;
-  readonly #left = new Set<Exchange>();
+  readonly #left = new Set<SocketUser>();
 
   get size(): number {
     return this.#items.length - this.#head - this.#left.size;
   }
 
-  push(exchange: Exchange): void {
+  push(exchange: SocketUser): void {
     exchange.waiting = true;
     this.#items.push(exchange);
   }
 
-  remove(exchange: Exchange): boolean {
+  remove(exchange: SocketUser): boolean {
     if (!exchange.waiting) return false;
     exchange.waiting = false;
     this.#left.add(exchange);
@@ -189,7 +201,7 @@ class Line {
     return true;
   }
 
-  shift(): Exchange | undefined {
+  shift(): SocketUser | undefined {
     while (this.#head < this.#items.length) {
       const item = this.#items[this.#head++]!;
       if (this.#head > 1024 && this.#head * 2 > this.#items.length) {

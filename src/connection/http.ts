@@ -145,7 +145,7 @@ export class HttpChannel implements Channel {
       params: { requestId: request.id, reason },
     };
     sendMessage(this.#link, message, undefined)
-      .catch((error) => this.#link.options.onLog?.(`${this.#link.label}: cancellation not taken: ${error.message}`))
+      .catch((error) => this.#link.log(`cancellation not taken: ${asError(error).message}`))
       .finally(() => {
         this.#cancellations--;
       });

@@ -121,6 +121,22 @@ describe('requests over http', () => {
     expect(textOf(await callTool(channel, 'echo', { text: 1 }))).toBe(1);
   });
 
+  it('resumes a request of the SDK from a token and hands its answer over under the new id', async () => {
+    const { server, channel } = await connected({ eventIds: true, stream: true });
+    server.fail('tools/list', { kind: 'reset-mid-sse' });
+    const request = { jsonrpc: '2.0' as const, id: 'first', method: 'tools/list' };
+    const tokens: string[] = [];
+    const onresumptiontoken = (token: string): void => {
+      tokens.push(token);
+    };
+    expect(await failure(channel.send(request, { onresumptiontoken }))).toMatchObject({ code: 'OUTCOME_UNKNOWN' });
+    const answers: unknown[] = [];
+    channel.onmessage = (message) => answers.push(message);
+    await channel.send({ ...request, id: 'second' }, { resumptionToken: tokens.at(-1) });
+    expect(answers).toMatchObject([{ id: 'second', result: { tools: [{ name: 'echo' }] } }]);
+    expect(server.calls('tools/list')).toHaveLength(1);
+  });
+
   it('F30: one byte at a time does not outlive the deadline', async () => {
     const { server, channel } = await connected();
     server.fail('tools/call', { kind: 'trickle', everyMs: 5 });

@@ -50,6 +50,16 @@ describe('F25: the session is gone', () => {
     expect(textOf(await slow)).toBe('done');
   });
 
+  it('reads the words of servers that answer the request itself with it, and no others', async () => {
+    const { server, channel } = await connected();
+    const body = (id: string, code: number): string =>
+      JSON.stringify({ jsonrpc: '2.0', id, error: { code, message: 'Session not found' } });
+    server.fail('tools/call', { kind: 'status', status: 404, body: body('c0', -32601) });
+    expect(await failure(callTool(channel, 'echo'))).toMatchObject({ code: 'RPC_ERROR', rpcCode: -32601 });
+    server.fail('tools/call', { kind: 'status', status: 404, body: body('c1', -32001) });
+    expect(await failure(callTool(channel, 'echo'))).toMatchObject({ figures: { sessionExpired: true } });
+  });
+
   it('does not take a 404 without a session, or a 400 about something else, for one', async () => {
     const { server, channel } = await connected({ sessions: false });
     server.fail('tools/call', { kind: 'status', status: 404, body: 'Session not found' });
