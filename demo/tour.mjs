@@ -1,6 +1,7 @@
 /** The tour of `npm start`: one store on four real servers, and what it does with them. Leaves nothing behind. */
 
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtempSync } from 'node:fs';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,16 +11,20 @@ import { heading, line } from './screen.mjs';
 import { cachedBatch, comeUp, firstCall, killed, slowTool, table, wideBatch } from './steps.mjs';
 
 const cleanups = [];
-let ending;
+let cleaning;
+let interrupted = false;
 
-/** Undoes what was set up, last first; whatever fails, the rest is undone. */
-async function cleanUp() {
-  for (const undo of cleanups.splice(0).reverse()) await undo().catch(tell);
+/** Undoes what was set up, last first and once; whatever fails, the rest is undone. */
+function cleanUp() {
+  cleaning ??= (async () => {
+    for (const undo of cleanups.reverse()) await Promise.resolve().then(undo).catch(tell);
+  })();
+  return cleaning;
 }
 
-function end(code) {
-  ending ??= cleanUp().then(() => process.exit(code));
-  return ending;
+function interrupt(code) {
+  interrupted = true;
+  void cleanUp().then(() => process.exit(code));
 }
 
 function tell(error) {
@@ -31,7 +36,7 @@ function tell(error) {
 }
 
 async function tour() {
-  const folder = await mkdtemp(join(tmpdir(), 'mcpstore-tour-'));
+  const folder = mkdtempSync(join(tmpdir(), 'mcpstore-tour-'));
   cleanups.push(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
   await mkdir(join(folder, 'notes'));
   for (let i = 1; i <= 51; i++)
@@ -74,14 +79,14 @@ function callsOf(folder) {
   ]).flat();
 }
 
-for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(name, () => void end(128 + constants.signals[name]));
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(name, () => interrupt(128 + constants.signals[name]));
 // Whoever reads us has left: `npm start | head`.
-process.stdout.on('error', (error) => void end(error.code === 'EPIPE' ? 0 : 1));
+process.stdout.on('error', (error) => interrupt(error.code === 'EPIPE' ? 0 : 1));
 
 try {
   await tour();
 } catch (error) {
-  if (!ending) tell(error);
+  if (!interrupted) tell(error);
 }
-await (ending ?? cleanUp());
-if (!process.exitCode) line('\nEvery server has been stopped and the temporary folder is gone.');
+await cleanUp();
+if (!process.exitCode && !interrupted) line('\nEvery server has been stopped and the temporary folder is gone.');

@@ -6,6 +6,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { main, run } from './project.mjs';
 
 /** Caches that Node and the compiler keep in the temporary folder on purpose. */
 const KEPT = new Set(['node-compile-cache']);
@@ -63,3 +64,13 @@ export async function endRun(folder, { graceMs = 5_000, expectedProcess, expecte
     ...files.map((name) => `temporary file left behind: ${name}`),
   ];
 }
+
+/** `node leftovers.mjs COMMAND…`: runs a command and fails where it fails or leaves something behind. */
+await main(import.meta, async () => {
+  const { folder, env } = markRun();
+  const [command, ...args] = process.argv.slice(2);
+  const code = await run(command, args, { env: { ...process.env, ...env } });
+  const left = await endRun(folder);
+  if (left.length > 0) throw new Error(left.join('\n'));
+  process.exitCode = code;
+});
