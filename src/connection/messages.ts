@@ -64,6 +64,8 @@ export function deliver(value: unknown, pending: Pending, channel: Pick<Channel,
     for (const member of value) if (!Array.isArray(member)) deliver(member, pending, channel);
     return;
   }
+  // A number or null is no message, and what a server writes must never throw here.
+  if (typeof value !== 'object' || value === null) return;
   const message = value as { id?: unknown; method?: unknown; params?: { progressToken?: unknown } };
   if (message.method === undefined) {
     if (typeof message.id === 'string' && (pending.has(message.id) || isOurs(message.id))) {
