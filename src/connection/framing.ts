@@ -75,7 +75,7 @@ export class Framer {
     this.#heldBytes += rest.length;
     if (this.#heldBytes <= this.#maxBytes) return;
     const head = Buffer.from(Buffer.concat(this.#held, EDGE_BYTES));
-    this.#discarding = { head, tail: lastBytes(Buffer.alloc(0), rest) };
+    this.#discarding = { head, tail: lastOf(this.#held) };
     this.#held = [];
     this.#heldBytes = 0;
   }
@@ -84,7 +84,7 @@ export class Framer {
     const discarding = this.#discarding;
     if (discarding || this.#heldBytes + end.length > this.#maxBytes) {
       const head = discarding?.head ?? Buffer.concat([...this.#held, end], EDGE_BYTES);
-      const tail = lastBytes(discarding?.tail ?? Buffer.concat(this.#held), end);
+      const tail = lastBytes(discarding?.tail ?? lastOf(this.#held), end);
       this.#discarding = undefined;
       this.#held = [];
       this.#heldBytes = 0;
@@ -118,6 +118,13 @@ export class Framer {
     }
     this.#sink.message(value);
   }
+}
+
+/** The last KiB of a line in pieces; only the pieces that it needs are joined. */
+function lastOf(pieces: readonly Buffer[]): Buffer {
+  let from = pieces.length;
+  for (let bytes = 0; from > 0 && bytes < EDGE_BYTES; bytes += pieces[from]!.length) from--;
+  return lastBytes(Buffer.alloc(0), Buffer.concat(pieces.slice(from)));
 }
 
 function lastBytes(before: Buffer, more: Buffer): Buffer {

@@ -1,0 +1,171 @@
+/** Knows what comes out of a byte stream whatever its chunks: the same messages, noise counted, large lines discarded. */
+
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { Framer, idIn } from '../../src/connection/framing.js';
+
+interface Seen {
+  messages: unknown[];
+  noise: string[];
+  tooLarge: string[];
+}
+
+function frame(chunks: Iterable<Buffer>, maxBytes = 1 << 20): Seen & { framer: Framer } {
+  const seen: Seen = { messages: [], noise: [], tooLarge: [] };
+  const framer = new Framer(
+    {
+      message: (value) => seen.messages.push(value),
+      noise: (line) => seen.noise.push(line),
+      tooLarge: (edges) => seen.tooLarge.push(edges),
+    },
+    maxBytes,
+  );
+  for (const chunk of chunks) framer.push(chunk);
+  return { ...seen, framer };
+}
+
+/** Cuts at the given places, taken modulo what is left, so that every cut is possible, also empty ones. */
+function cut(bytes: Buffer, sizes: readonly number[]): Buffer[] {
+  const chunks: Buffer[] = [];
+  let at = 0;
+  for (const size of sizes) {
+    chunks.push(bytes.subarray(at, at + size));
+    at = Math.min(at + size, bytes.length);
+  }
+  chunks.push(bytes.subarray(at));
+  return chunks;
+}
+
+const bytesOf = (text: string): Buffer => Buffer.from(text);
+const oneByOne = (bytes: Buffer): Buffer[] => cut(bytes, new Array<number>(bytes.length).fill(1));
+/** Any JSON message, with characters of one to four bytes. */
+const message = fc.dictionary(fc.string({ unit: 'binary', maxLength: 8 }), fc.jsonValue(), { maxKeys: 4 });
+const sizes = fc.array(fc.nat(40), { maxLength: 200 });
+
+describe('messages in a byte stream', () => {
+  it('F9: any chunks of any lines give the same messages', () => {
+    const line = fc.record({
+      value: fc.oneof(message, fc.array(fc.jsonValue(), { maxLength: 3 })),
+      before: fc.constantFrom(
+        '',
+        ' ',
+        '\uFEFF',
+        '\t',
+        '\n',
+        '\r\n',
+        'starting server\n',
+        '{ not json\n',
+        '"text"\n',
+        '42\n',
+      ),
+      end: fc.constantFrom('\n', '\r\n', ' \n', '\n\n'),
+    });
+    fc.assert(
+      fc.property(fc.array(line, { maxLength: 12 }), sizes, (lines, where) => {
+        const bytes = bytesOf(lines.map(({ value, before, end }) => before + JSON.stringify(value) + end).join(''));
+        const whole = frame([bytes]);
+        expect(whole.messages).toEqual(lines.map(({ value }) => JSON.parse(JSON.stringify(value))));
+        const pieces = frame(cut(bytes, where));
+        expect({ messages: pieces.messages, noise: pieces.noise }).toEqual({
+          messages: whole.messages,
+          noise: whole.noise,
+        });
+        expect(pieces.framer.heldBytes).toBe(0);
+      }),
+      { seed: 21, numRuns: 400 },
+    );
+  });
+
+  it('finds a line end exactly at the edges of chunks', () => {
+    const lines = ['{"a":1}', '{"b":2}', '{"c":3}'];
+    const expected = [{ a: 1 }, { b: 2 }, { c: 3 }];
+    const shapes = [
+      lines.map((line) => `${line}\n`),
+      lines.flatMap((line) => [line, '\n']),
+      ['{"a":1}', '\n{"b":2}', '\n{"c":3}', '\n'],
+      ['{"a":1}\n{"b":2}', '\n', '{"c":3}\n'],
+      ['', '{"a":1}\n', '', '{"b":2}\n{"c"', ':3}\n', ''],
+      ['\n', '\n', '{"a":1}\n\n', '\n{"b":2}\n{"c":3}\n'],
+    ];
+    for (const shape of shapes) expect(frame(shape.map(bytesOf)).messages).toEqual(expected);
+  });
+
+  it('F9: joins characters whose bytes came apart', () => {
+    const value = { text: 'äöü € 日本 😀 \u0000 \u2028' };
+    const bytes = bytesOf(`${JSON.stringify(value)}\n`);
+    expect(frame(oneByOne(bytes)).messages).toEqual([value]);
+  });
+
+  it('F9: a byte order mark, CR LF and an escaped NUL are none of its business; a bare NUL is noise', () => {
+    const seen = frame([bytesOf('\uFEFF{"a":1}\r\n{"b":"\\u0000"}\r\n{"c":"\0"}\n\0{"d":1}\n{"e":1}\n')]);
+    expect(seen.messages).toEqual([{ a: 1 }, { b: '\0' }, { e: 1 }]);
+    expect(seen.noise).toEqual(['{"c":"\0"}', '\0{"d":1}']);
+  });
+
+  it('F7: reports noise cut to 512 characters and goes on', () => {
+    const seen = frame(oneByOne(bytesOf(`${'x'.repeat(2_000)}\n{broken\nnull\n{"a":1}\n`)));
+    expect(seen.noise).toEqual(['x'.repeat(512), '{broken', 'null']);
+    expect(seen.messages).toEqual([{ a: 1 }]);
+  });
+
+  it('F8: keeps half a line until the rest comes, and nothing after', () => {
+    const { framer, messages } = frame([bytesOf('{"half"')]);
+    expect(framer.heldBytes).toBe(7);
+    framer.push(bytesOf(':1}'));
+    framer.push(bytesOf('\n'));
+    expect(messages).toEqual([{ half: 1 }]);
+    expect(framer.heldBytes).toBe(0);
+  });
+
+  it('F10: discards a line over the limit as it comes and holds no more than the limit', () => {
+    const maxBytes = 64 * 1024;
+    const chunk = Buffer.alloc(16 * 1024, 'x');
+    const { framer, messages, tooLarge } = frame([bytesOf('{"jsonrpc":"2.0","id":"c7","result":"')], maxBytes);
+    let most = 0;
+    for (let i = 0; i < 1_000; i++) {
+      framer.push(chunk);
+      most = Math.max(most, framer.heldBytes);
+    }
+    expect(most).toBeLessThanOrEqual(maxBytes);
+    expect(tooLarge).toEqual([]);
+    framer.push(bytesOf('"}\n{"a":1}\n'));
+    expect(tooLarge).toHaveLength(1);
+    expect(tooLarge[0]!.length).toBeLessThanOrEqual(2 * 1024 + 1);
+    expect(idIn(tooLarge[0]!, ['c1', 'c7'])).toBe('c7');
+    expect(messages).toEqual([{ a: 1 }]);
+    expect(framer.heldBytes).toBe(0);
+  });
+
+  it('F10: a line of exactly the limit passes, one byte more does not, whatever the chunks', () => {
+    const line = (bytes: number): Buffer => bytesOf(`{"a":"${'x'.repeat(bytes - 8)}"}\n`);
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 1, max: 90 }), { minLength: 30, maxLength: 60 }), (where) => {
+        expect(frame(cut(line(2_000), where), 2_000)).toMatchObject({ tooLarge: [], messages: [expect.anything()] });
+        const over = frame([...cut(line(2_001), where), bytesOf('{"b":1}\n')], 2_000);
+        expect(over.messages).toEqual([{ b: 1 }]);
+        expect(over.tooLarge).toHaveLength(1);
+      }),
+      { seed: 22, numRuns: 200 },
+    );
+  });
+
+  it('F10: finds the id at the beginning or the end of a discarded line, whatever the chunks', () => {
+    const front = (pad: number): string => `{"jsonrpc":"2.0","id":"c42","result":{"text":"${'x'.repeat(pad)}"}}`;
+    const back = (pad: number): string => `{"jsonrpc":"2.0","result":{"text":"${'x'.repeat(pad)}"},"id":"c42"}`;
+    // The line goes over the limit of 4,000 bytes somewhere in its last bytes, or long before them.
+    for (const make of [front, back])
+      for (const pad of [...Array.from({ length: 60 }, (_, i) => 3_930 + i), 4_500, 5_500, 9_000])
+        for (const size of [1, 2, 3, 5, 7, 12, 100, 1_000, 3_999]) {
+          const bytes = bytesOf(`${make(pad)}\n`);
+          const seen = frame(cut(bytes, new Array<number>(Math.ceil(bytes.length / size)).fill(size)), 4_000);
+          if (bytes.length - 1 <= 4_000) expect(seen.messages).toHaveLength(1);
+          else expect([pad, size, idIn(seen.tooLarge[0]!, ['c1', 'c4', 'c42'])]).toEqual([pad, size, 'c42']);
+        }
+  });
+
+  it('takes an id for found only where it stands as a whole', () => {
+    expect(idIn('{"id":"c12"}', ['c1'])).toBeUndefined();
+    expect(idIn('{"id": "c1"}', ['c1'])).toBe('c1');
+    expect(idIn('{"text":"c1"}', ['c1'])).toBeUndefined();
+  });
+});
