@@ -1,6 +1,7 @@
 /** Knows how a connection to each kind of endpoint is made, and what a failure to make one means. */
 
 import type { Client, DiscoverResult, Transport } from '@modelcontextprotocol/client';
+import { onAbort } from '../_util/abort.js';
 import type { Clock } from '../_util/clock.js';
 import type { EndpointDefinition } from '../config/definition.js';
 import { asError, StoreError } from '../errors.js';
@@ -15,6 +16,8 @@ export interface ConnectOptions {
   clock: Clock;
   /** Bounds connect and handshake together. */
   timeoutMs: number;
+  /** Ends a connect that is under way: it rejects with the signal's reason, a StoreError. */
+  signal?: AbortSignal | undefined;
   writeTimeoutMs: number;
   stopTimeoutMs: number;
   maxMessageBytes: number;
@@ -65,7 +68,8 @@ export async function connect(
   try {
     return await attempt(definition, options, opening, deadline);
   } catch (error) {
-    if (!speaksOtherEra(error, definition, opening) || options.clock.now() >= deadline) throw error;
+    const over = options.signal?.aborted || options.clock.now() >= deadline;
+    if (over || !speaksOtherEra(error, definition, opening)) throw error;
     return await attempt(definition, options, opening === 'auto' ? 'legacy' : 'auto', deadline);
   }
 }
@@ -86,6 +90,7 @@ async function attempt(
   deadline: number,
 ): Promise<Connection> {
   const sdk = await import('@modelcontextprotocol/client');
+  options.signal?.throwIfAborted();
   const opened = await open(definition, options);
   const client: Client = new sdk.Client(CLIENT_INFO, {
     capabilities: {},
@@ -167,13 +172,17 @@ async function wrapped(transport: Transport, options: ConnectOptions, capacity: 
   return { channel: new WrappedChannel(transport, options.clock), capacity, pid: () => undefined };
 }
 
-/** `promise`, or a `TIMEOUT`-like rejection at the deadline; what lost the race is not left unhandled. */
+/** `promise`, or a rejection at the deadline or abort; what lost the race is not left unhandled. */
 function within<T>(promise: Promise<T>, deadline: number, options: ConnectOptions): Promise<T> {
+  const { clock, signal } = options;
   return new Promise((resolve, reject) => {
-    const timer = options.clock.after(deadline - options.clock.now(), () =>
-      reject(new HandshakeTimeout(options.timeoutMs)),
-    );
-    promise.then(resolve, reject).finally(() => timer.cancel());
+    const timer = clock.after(deadline - clock.now(), () => reject(new HandshakeTimeout(options.timeoutMs)));
+    const offAbort = signal && onAbort(signal, () => reject(signal.reason));
+    if (signal?.aborted) reject(signal.reason);
+    promise.then(resolve, reject).finally(() => {
+      timer.cancel();
+      offAbort?.();
+    });
   });
 }
 

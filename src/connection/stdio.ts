@@ -33,6 +33,7 @@ export class StdioChannel implements Channel {
   readonly #pending: Pending;
   readonly #framer: Framer;
   #process: ServerProcess | undefined;
+  #starting: Promise<void> | undefined;
   /** Lines that wait to be written, and beside each the request of ours that it belongs to. */
   #lines: string[] = [];
   #owners: (PendingRequest | undefined)[] = [];
@@ -74,7 +75,12 @@ export class StdioChannel implements Channel {
     this.#envelope = meta;
   }
 
-  async start(): Promise<void> {
+  start(): Promise<void> {
+    this.#starting = this.#start();
+    return this.#starting;
+  }
+
+  async #start(): Promise<void> {
     const server = await ServerProcess.start(this.#options);
     this.#process = server;
     const { stdin, stdout } = server.child;
@@ -116,6 +122,8 @@ export class StdioChannel implements Channel {
       this.#flush();
       this.#end(new Error('closed'));
     }
+    // One that is being started ends as soon as it runs.
+    await this.#starting?.catch(() => {});
     await this.#process?.stop(this.#options.stopTimeoutMs);
   }
 

@@ -48,6 +48,9 @@ export class Endpoint {
   readonly #pool: Pool;
   readonly #supervisor: Supervisor;
   readonly #leases = new Set<Connection>();
+  /** Connects under way: closing ends them and waits until nothing of them is left. */
+  readonly #opening = new Set<Promise<unknown>>();
+  #starts = new AbortController();
   #state: EndpointState = { name: 'registered' };
   #timer: Timer | undefined;
   #startedOnce = false;
@@ -147,25 +150,33 @@ export class Endpoint {
 
   /** Refuses new calls until `restart`; connections close when their calls have ended, or after `drainMs`. */
   async stop(drainMs: number): Promise<void> {
-    this.#send({ type: 'stop' });
-    this.#pool.refuse(() => this.#refusal()!);
+    this.#halt();
     await this.#drain(drainMs);
-    await Promise.all([...this.#pool.connections].map((connection) => connection.close()));
+    await Promise.all([...this.#opening, ...this.#pool.connections.map((connection) => connection.close())]);
   }
 
   /** Starts anew, whatever the state. */
   restart(): void {
-    if (!this.#closed) this.#send({ type: 'reset' });
+    if (this.#closed) return;
+    this.#starts = new AbortController();
+    this.#send({ type: 'reset' });
   }
 
   /** Ends for good: no new calls, those in flight have `drainMs`, then everything closes in parallel. */
   async close(drainMs: number): Promise<void> {
     this.#closed = true;
-    this.#send({ type: 'stop' });
-    this.#pool.refuse(() => this.#refusal()!);
+    this.#halt();
     this.#supervisor.stop();
     await this.#drain(drainMs);
-    await Promise.all([this.#pool.close(), ...[...this.#leases].map((connection) => this.endLease(connection))]);
+    const leases = [...this.#leases].map((connection) => this.endLease(connection));
+    await Promise.all([...this.#opening, this.#pool.close(), ...leases]);
+  }
+
+  /** Takes no more calls, and ends those that wait and starts that are under way. */
+  #halt(): void {
+    this.#send({ type: 'stop' });
+    this.#pool.refuse(() => this.#refusal()!);
+    this.#starts.abort(this.#refusal());
   }
 
   #drain(drainMs: number): Promise<void> {
@@ -229,16 +240,21 @@ export class Endpoint {
   #open(): Promise<Connection> {
     const { definition, gate } = this.#options;
     // Only processes are dear to start; a socket or an object in this process needs no turn.
-    return definition.kind === 'stdio' ? gate.run(() => this.#connect()) : this.#connect();
+    const { signal } = this.#starts;
+    const opening = definition.kind === 'stdio' ? gate.run(() => this.#connect(signal)) : this.#connect(signal);
+    const settled: Promise<unknown> = opening.catch(() => {}).finally(() => this.#opening.delete(settled));
+    this.#opening.add(settled);
+    return opening;
   }
 
-  async #connect(): Promise<Connection> {
+  async #connect(signal: AbortSignal): Promise<Connection> {
     const { definition, performance, own, clock, onLine } = this.#options;
     const pool = performance.connectionPool;
     const slow = definition.kind === 'stdio' && !this.#startedOnce && mayDownload(definition.command, definition.args);
     const sockets = poolSize('http', own.connectionPool, pool);
     const options: ConnectOptions = {
       clock,
+      signal,
       timeoutMs: slow ? pool.startTimeoutMs : pool.connectionTimeoutMs,
       writeTimeoutMs: pool.writeTimeoutMs,
       stopTimeoutMs: own.stopTimeoutMs ?? DEFAULT_STOP_TIMEOUT_MS,
