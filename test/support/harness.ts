@@ -105,11 +105,15 @@ export async function allGone(pids: readonly number[], withinMs = 4_000): Promis
 }
 
 /** Waits until `check` holds and gives its value. */
-export async function until<T>(check: () => T | Promise<T>, what = 'condition', withinMs = 10_000): Promise<T> {
+export async function until<T>(
+  check: () => T | Promise<T>,
+  what = 'condition',
+  withinMs = 10_000,
+): Promise<Exclude<T, undefined | null | false>> {
   const end = performance.now() + withinMs;
   for (;;) {
     const value = await check();
-    if (value) return value;
+    if (value) return value as Exclude<T, undefined | null | false>;
     if (performance.now() > end) throw new Error(`not within ${withinMs} ms: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }

@@ -8,14 +8,15 @@
  * - `stubborn`: ignores SIGTERM and the end of stdin; `fork`: starts a stubborn child of its own
  * - `stderrBytes`, `noise: [lines]` before each answer, `stream: 'crlf' | 'bytes'`: how stdout is written
  * - `modernOnly`: answers initialize with -32022 and speaks 2026-07-28
- * - `ledger`: file to which the tool `effect` appends a line for each execution
+ * - `ledger`: file to which the tool `effect` appends a line for each execution; `crashOnce: 'effect'`: its first
+ *   process ends then
  *
  * Beside the tools of behaviour.mjs: `effect`, `exit`, `raw` (writes `lines`, `$ID` being the request's id),
  * `huge`, `flood`, `deaf`, `env`, `after_cancel`.
  */
 
 import { spawn } from 'node:child_process';
-import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import { appendFileSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { Behaviour, CAPABILITIES, pause, RpcFailure, text } from './behaviour.mjs';
 
@@ -26,6 +27,8 @@ const behaviour = new Behaviour({ tools: script.tools, names: script.names });
 const running = new Map();
 const asked = new Map();
 const log = [];
+/** This start included. */
+let starts = 1;
 
 const EXTRA_TOOLS = ['effect', 'exit', 'raw', 'huge', 'flood', 'deaf', 'env', 'after_cancel', 'received'];
 for (const name of EXTRA_TOOLS) behaviour.tools.push({ name, inputSchema: { type: 'object' } });
@@ -45,10 +48,12 @@ function start() {
     // Only once its handler stands is it stubborn.
     child.stdout.once('data', () => listen());
   }
-  const before = script.pidFile && existsSync(script.pidFile) ? readFileSync(script.pidFile, 'utf8').split('\n') : [''];
-  if (script.pidFile) appendFileSync(script.pidFile, `${line}\n`);
+  if (script.pidFile) {
+    appendFileSync(script.pidFile, `${line}\n`);
+    starts = readFileSync(script.pidFile, 'utf8').split('\n').length - 1;
+  }
   const exit = script.exitAtStart;
-  if (exit && before.length - 1 < (exit.starts ?? Number.POSITIVE_INFINITY)) {
+  if (exit && starts <= (exit.starts ?? Number.POSITIVE_INFINITY)) {
     process.stderr.write(`${exit.stderr ?? ''}\n`, () => process.exit(exit.code ?? 1));
     return;
   }
@@ -163,11 +168,11 @@ function flood(bytes) {
 
 const EXTRA = {
   /** Has a side effect; then answers, or does not. */
-  async effect({ id, then, ms }) {
+  async effect({ id, end, ms }) {
     await pause(ms ?? 0);
     if (script.ledger) appendFileSync(script.ledger, `${id}\n`);
-    if (then === 'exit') process.exit(7);
-    return then === 'hang' ? pause(2 ** 31 - 1) : text(id);
+    if (end === 'exit' || (script.crashOnce === 'effect' && starts === 1)) process.exit(7);
+    return end === 'hang' ? pause(2 ** 31 - 1) : text(id);
   },
   exit: ({ code, stderr, ms }) =>
     pause(ms ?? 0).then(() => {
