@@ -10,8 +10,8 @@ export interface Clock {
   now(): number;
   /** Wall-clock milliseconds since the epoch: for records and files only, never for deadlines. */
   wall(): number;
-  /** Runs `fn` once after `ms`. Never keeps the process alive. */
-  after(ms: number, fn: () => void): Timer;
+  /** Runs `fn` once after `ms`. Keeps the process alive only where somebody waits for it (`keepAlive`). */
+  after(ms: number, fn: () => void, keepAlive?: boolean): Timer;
   /** Uniform in [0, 1). */
   random(): number;
 }
@@ -22,9 +22,9 @@ const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 export const systemClock: Clock = {
   now: () => performance.now(),
   wall: () => Date.now(),
-  after(ms, fn) {
+  after(ms, fn, keepAlive = false) {
     const handle = setTimeout(fn, Math.min(Math.max(ms, 0), MAX_TIMEOUT_MS));
-    handle.unref();
+    if (!keepAlive) handle.unref();
     return { cancel: () => clearTimeout(handle) };
   },
   random: () => Math.random(),

@@ -55,10 +55,11 @@ export class WaitQueue<T> {
       };
       const expire = (): void => {
         const left = limits.deadline - this.#clock.now();
-        if (left > 0) waiter.timer = this.#clock.after(left, expire);
+        if (left > 0) waiter.timer = this.#clock.after(left, expire, true);
         else leave('timeout');
       };
-      waiter.timer = this.#clock.after(limits.deadline - this.#clock.now(), expire);
+      // A caller waits: the process must not end before it has its answer.
+      waiter.timer = this.#clock.after(limits.deadline - this.#clock.now(), expire, true);
       if (limits.signal) waiter.offAbort = onAbort(limits.signal, () => leave('cancelled'));
     });
   }

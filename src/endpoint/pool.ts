@@ -227,8 +227,12 @@ export class Pool {
     this.#growForWaiters();
   }
 
-  /** As many at once as the waiting calls can fill: a spike does not pay for one connect after the other. */
+  /**
+   * As many at once as the waiting calls can fill: a spike does not pay for one connect after the other. The first
+   * connection is the endpoint's to open, which knows when.
+   */
   #growForWaiters(): void {
+    if (this.#connections.length + this.#opening === 0) return;
     while (this.#waiters.size > this.#opening * this.#options.capacity && this.#grow());
   }
 
