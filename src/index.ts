@@ -5,7 +5,10 @@ export type { CacheMode, CallRecord, CallResult, CallToolResult, Outcome, Progre
 export { textOf } from './call.js';
 export type { CallToolOptions, RequestLimits } from './call-options.js';
 export type { ToolInfo } from './catalog/tool.js';
-export type { ServiceConfig } from './config/definition.js';
+export type { AgentConfig, ConfigDocument, ForeignKey, InputDefinition, ServiceConfig } from './config/definition.js';
+export type { ApprovalOptions, FindConfigOptions, FoundConfig } from './config/find.js';
+export { approveConfig, findConfig, isConfigApproved } from './config/find.js';
+export { loadConfig } from './config/load.js';
 export type { Inputs } from './configured.js';
 export type { ServerObject, ServerSource } from './connection/memory.js';
 export type { PoolStats } from './endpoint/pool.js';

@@ -1,0 +1,101 @@
+/** Knows `mcpstore call`: one call of one tool. */
+
+import { safeLine } from '../../_util/terminal-safe.js';
+import type { Progress, ToolInfo } from '../../index.js';
+import { argumentsJson, argumentsOf, isPair } from '../args.js';
+import type { CommandModule } from '../command.js';
+import { line, resultText } from '../render.js';
+import type { Run } from '../session.js';
+import { describeTarget, openTarget, type TargetFlags } from '../target.js';
+import { findTool, LIST_TIMEOUT_MS } from '../tool.js';
+import { UsageError, wholeNumber } from '../usage.js';
+
+interface Flags extends TargetFlags {
+  args?: string;
+  timeoutMs?: number;
+  progress?: boolean;
+  validate?: boolean;
+  raw?: boolean;
+}
+
+export const call: CommandModule = {
+  describe(command) {
+    command
+      .argument('<words...>', '[service|url] tool [key=value | key:=json …]')
+      .option('--args <json>', 'the arguments as a JSON object, @file, or - for stdin')
+      .option('--timeout-ms <n>', 'longest time of the call', wholeNumber('--timeout-ms'))
+      .option('--validate', "check the arguments against the tool's schema before anything is sent")
+      .option('--progress', 'show progress on stderr also where that is no terminal')
+      .option('--raw', 'write text as the server sent it, control characters included');
+    describeTarget(command);
+    command.addHelpText('after', HELP);
+  },
+  async run(run, [all]: [string[]], flags: Flags) {
+    const at = all.findIndex(isPair);
+    // A URL may hold a `=`, so as the first word it is never an argument.
+    const from = at === 0 && /^https?:\/\//i.test(all[0]!) ? all.findIndex((word, i) => i > 0 && isPair(word)) : at;
+    const names = from < 0 ? all : all.slice(0, from);
+    const pairs = from < 0 ? [] : all.slice(from);
+    if (flags.args !== undefined && pairs.length > 0) throw new UsageError('--args: goes without key=value');
+    const given = flags.args === undefined ? undefined : await argumentsJson(flags.args);
+    const target = await openTarget(run, names, flags, (own) =>
+      own.length > 1 || own[0]?.includes('__') ? [own[0]!] : 'all',
+    );
+    const [first, second, third] = target.words;
+    const stray = target.given === undefined ? third : second;
+    if (first === undefined || stray !== undefined)
+      throw new UsageError(
+        first === undefined ? 'which tool?' : `"${stray}": expected key=value or key:=json`,
+        'Such as: mcpstore call files read_file path=notes/a.txt',
+      );
+    const service = target.given ?? (second === undefined ? undefined : first);
+    const find = { timeoutMs: flags.timeoutMs ?? LIST_TIMEOUT_MS, signal: run.signal };
+    const tool = await findTool(target.scope, second ?? first, service, find);
+    const result = await target.scope.callTool(tool.tool, given ?? coerced(pairs, tool), {
+      service: tool.service,
+      signal: run.signal,
+      ...(flags.timeoutMs !== undefined && { timeoutMs: flags.timeoutMs }),
+      ...(flags.validate && { validateArguments: true }),
+      ...progressOf(run, tool, flags.progress ?? false),
+    });
+    await run.out.result(result, () => (flags.raw ? rawText(result.content) : resultText(result)));
+    if (!result.isError) return undefined;
+    run.out.error(`${run.out.errorColors.red('error TOOL_ERROR')}: ${safeLine(tool.name)} reports an error`);
+    run.out.error(
+      `${run.out.errorColors.dim('hint:')} ${run.options.json ? 'The result says why.' : 'The text on stdout says why.'}`,
+    );
+    return 6;
+  },
+};
+
+function coerced(pairs: readonly string[], tool: ToolInfo): Record<string, unknown> {
+  return argumentsOf(pairs, tool.inputSchema as Record<string, unknown>);
+}
+
+function rawText(content: readonly { type: string }[]): string {
+  return content.map((block) => ('text' in block ? String(block.text) : '')).join('\n');
+}
+
+/** On a terminal one line that changes; with `--progress` elsewhere a line for each message. */
+function progressOf(run: Run, tool: ToolInfo, wanted: boolean): { onProgress?: (progress: Progress) => void } {
+  const isTerminal = process.stderr.isTTY === true;
+  if (!isTerminal && !wanted) return {};
+  return {
+    onProgress: ({ progress, total, message }) => {
+      const share = total ? `${Math.min(100, Math.round((100 * progress) / total))} %` : String(progress);
+      const text = `${tool.name}: ${share}${message ? ` ${line(message)}` : ''}`;
+      if (isTerminal) run.out.status(text);
+      else run.out.error(safeLine(text));
+    },
+  };
+}
+
+const HELP = `
+Examples:
+  mcpstore call files read_file path=notes/a.txt
+  mcpstore call files__read_file --args '{"path":"notes/a.txt"}'
+  mcpstore call https://example.com/mcp search query=pools limit=5 tags:='["a","b"]'
+  mcpstore call --stdio "npx -y @modelcontextprotocol/server-everything" echo message=hi
+
+key=value becomes what the tool's schema says (number, true or false, JSON for objects and arrays); key:=json is JSON.
+A key given twice becomes an array; a.b=value sets b within a. A result with isError exits with 6.`;

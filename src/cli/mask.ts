@@ -1,0 +1,49 @@
+/** Knows which parts of a configuration may be secrets, and how they are shown: templates as they are, values as `***`. */
+
+import type { ServiceConfig } from '../index.js';
+
+const MASK = '***';
+/** What may stand beside a template without being a secret. */
+const HARMLESS = /^(?:(?:bearer|basic|token|apikey)\s*)?$/i;
+const SECRET_FLAG = /^--?[\w-]*(?:key|token|secret|passw|pwd|auth|credential)[\w-]*$/i;
+const SECRET_ASSIGNMENT =
+  /^(--?[\w-]*(?:key|token|secret|passw|pwd|auth|credential)[\w-]*|[A-Z0-9_]*(?:KEY|TOKEN|SECRET|PASSW)[A-Z0-9_]*)=(.*)$/is;
+
+/** `Bearer ${TOKEN}` stays, `Bearer abc` becomes `***`; a default within a template may be a secret too. */
+export function maskValue(value: string): string {
+  const shown = value.replace(/\$\{([^}]*?):-[^}]*\}/g, `\${$1:-${MASK}}`);
+  const rest = value.replace(/\$\{[^}]*\}/g, '');
+  return value === '' || (rest !== value && HARMLESS.test(rest.trim())) ? shown : MASK;
+}
+
+/** Credentials and the values of the query are masked. */
+export function maskUrl(url: string): string {
+  return url
+    .replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/@?#]*@/i, `$1${MASK}@`)
+    .replace(/([?&][^=&#]*=)([^&#]*)/g, (_, key: string, value: string) => key + maskValue(value));
+}
+
+/** A copy that may be shown. */
+export function maskConfig(config: ServiceConfig): ServiceConfig {
+  const { env, headers, url, args, ...rest } = config;
+  return {
+    ...rest,
+    ...(args && { args: maskArgs(args) }),
+    ...(env && { env: maskMap(env) }),
+    ...(url !== undefined && { url: maskUrl(url) }),
+    ...(headers && { headers: maskMap(headers) }),
+  };
+}
+
+function maskMap(map: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries(map).map(([key, value]) => [key, maskValue(value)]));
+}
+
+function maskArgs(args: readonly string[]): string[] {
+  return args.map((arg, i) => {
+    if (i > 0 && SECRET_FLAG.test(args[i - 1]!) && !arg.startsWith('-')) return maskValue(arg);
+    const assigned = SECRET_ASSIGNMENT.exec(arg);
+    if (assigned) return `${assigned[1]}=${maskValue(assigned[2]!)}`;
+    return /^[a-z][a-z0-9+.-]*:\/\//i.test(arg) ? maskUrl(arg) : arg;
+  });
+}
