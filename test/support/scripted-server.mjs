@@ -17,7 +17,6 @@
 
 import { spawn } from 'node:child_process';
 import { appendFileSync, readFileSync } from 'node:fs';
-import { createInterface } from 'node:readline';
 import { Behaviour, CAPABILITIES, pause, RpcFailure, text } from './behaviour.mjs';
 
 const MODERN = '2026-07-28';
@@ -62,9 +61,14 @@ function start() {
 }
 
 function listen() {
-  const lines = createInterface({ input: process.stdin });
-  lines.on('line', (line) => receive(JSON.parse(line)));
-  lines.on('close', () => {
+  // Not by `readline`: from Node 24 on it also breaks lines at U+2028 and U+2029, which JSON may hold.
+  let rest = '';
+  process.stdin.setEncoding('utf8').on('data', (text) => {
+    const lines = (rest + text).split('\n');
+    rest = lines.pop();
+    for (const line of lines) receive(JSON.parse(line));
+  });
+  process.stdin.on('end', () => {
     if (!script.stubborn) process.exit(0);
   });
 }
