@@ -115,8 +115,7 @@ export class Pool {
       this.#serve(connection);
       return;
     }
-    if (connection.inFlight === 0 && this.#idleTimer === undefined && this.#connections.length > this.#options.size.min)
-      this.#watchIdle(this.#options.maxIdleTimeMs);
+    if (connection.inFlight === 0) this.#watchIdle();
   }
 
   /** Opens the first connection, or one more. Rejects with what `open` rejects with. */
@@ -144,6 +143,8 @@ export class Pool {
     connection.onClose = (reason) => this.#lost(connection, reason);
     this.#options.onOpened(connection);
     this.#serve(connection);
+    // One that was opened for a spike may come too late to be used.
+    if (connection.inFlight === 0) this.#watchIdle();
     return connection;
   }
 
@@ -247,12 +248,13 @@ export class Pool {
     return true;
   }
 
-  #watchIdle(ms: number): void {
+  /** Idle clean-up is due `ms` from now, while there are more connections than the minimum. */
+  #watchIdle(ms = this.#options.maxIdleTimeMs): void {
+    if (this.#idleTimer !== undefined || this.#connections.length <= this.#options.size.min) return;
     this.#idleTimer = this.#options.clock.after(ms, () => {
       this.#idleTimer = undefined;
-      const { maxIdleTimeMs, size, clock } = this.#options;
+      const { maxIdleTimeMs, clock } = this.#options;
       this.closeIdle(maxIdleTimeMs);
-      if (this.#connections.length <= size.min) return;
       const oldest = Math.min(
         ...this.#connections.filter((c) => c.inFlight === 0).map((c) => c.lastUsedAt),
         clock.now(),
