@@ -141,8 +141,8 @@ export class Registry {
 
   /** As written, templates unexpanded. */
   configOf(service: Service): ServiceConfig {
-    const config = service.definition?.config ?? this.#parts.file?.current()?.services.get(service.name) ?? {};
-    const { server, ...rest } = config;
+    const { server, ...rest } =
+      service.definition?.config ?? configIn(this.#parts.file?.current(), service.name) ?? ({} as ServiceConfig);
     return rest;
   }
 
@@ -186,6 +186,15 @@ export class Registry {
 
 function pathOf(edit: ConfigEdit, { agent, name }: Place): (string | number)[] {
   return agent === undefined ? [edit.document.servicesKey, name] : ['mcpstore', 'agents', agent, 'mcpServers', name];
+}
+
+/** What a document says of a service of the store, or of an agent's. */
+function configIn(document: ConfigDocument | undefined, name: string): ServiceConfig | undefined {
+  const own = document?.services.get(name);
+  if (own) return own;
+  for (const [agent, { mcpServers }] of document?.agents ?? [])
+    for (const [local, config] of mcpServers) if (fullName({ agent, name: local }) === name) return config;
+  return undefined;
 }
 
 function exists(name: string): StoreError {
