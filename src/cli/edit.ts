@@ -14,7 +14,7 @@ export interface Editing {
 /**
  * Opens the store on the file that counts, lets `change` edit it, and keeps its approval: an approved file stays
  * approved with its new content, and so does one that had no services before.
- * @param create - make the file where there is none
+ * @param create - make the file where there is none, and the agent
  */
 export async function editConfig<T>(run: Run, create: boolean, change: (editing: Editing) => Promise<T>): Promise<T> {
   const { approveConfig, findConfig, isConfigApproved, isStoreError, loadConfig } = await import('../index.js');
@@ -23,7 +23,7 @@ export async function editConfig<T>(run: Run, create: boolean, change: (editing:
   const before = found.exists || create || found.source === 'named' ? await loadConfig(found.file) : undefined;
   if (before !== undefined && found.source === 'project') await needApproval(run, before);
   const approved = before !== undefined && (await isConfigApproved(before));
-  const { scope } = await run.openDocument(found, before, create ? 'none' : []);
+  const { scope } = await run.openDocument(found, before, 'none', { newAgent: create });
   const result = await change({ scope, found });
   if (approved)
     try {

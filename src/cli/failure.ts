@@ -42,6 +42,7 @@ const HINTS: Readonly<Record<string, string>> = {
   FILE_FAILED: 'Check the path and its permissions.',
   STORE_CLOSED: 'It was stopped before this was begun.',
 };
+const BUG = 'This is a mistake in mcpstore; please report it with this text.';
 /** Codes whose own hints speak of methods of the library. */
 const OURS_ALONE = [
   'SERVICE_UNKNOWN',
@@ -56,8 +57,33 @@ const OURS_ALONE = [
 /** Any thrown value as a failure; what is not ours is a bug, told as `PROTOCOL_ERROR`. */
 export function failureOf(thrown: unknown): Failure {
   const error = thrown instanceof Error ? thrown : new Error(String(thrown));
-  if ('code' in error && 'exitCode' in error) return error as unknown as Failure;
-  return { code: 'PROTOCOL_ERROR', message: `internal: ${error.stack ?? error.message}`, exitCode: 1 };
+  if ('code' in error && 'exitCode' in error) return rootOf(error as unknown as Failure & Error);
+  return { code: 'PROTOCOL_ERROR', message: `internal: ${error.stack ?? error.message}`, exitCode: 1, hint: BUG };
+}
+
+/** That a service is given up for now, and when it is tried again, means little to a process that ends: why it is does. */
+function rootOf(error: Failure & Error & { service?: string }): Failure {
+  const cause = error.cause as (Failure & Error & { service?: string }) | undefined;
+  if (error.code !== 'SERVICE_DOWN' || !(cause instanceof Error) || !('exitCode' in cause)) return error;
+  const service = cause.service ?? error.service;
+  const message =
+    service === undefined || cause.message.startsWith(`${service}: `) ? cause.message : `${service}: ${cause.message}`;
+  const json = { ...cause.toJSON?.(), message, ...(service !== undefined && { service }) };
+  return {
+    code: cause.code,
+    message,
+    exitCode: cause.exitCode,
+    hint: cause.hint,
+    figures: cause.figures,
+    cause: cause.cause,
+    toJSON: () => json,
+  };
+}
+
+/** Says which service an error is about, where it does not. */
+export function named<E extends Error>(error: E, service: string): E {
+  if (!error.message.startsWith(`${service}:`)) error.message = `${service}: ${error.message}`;
+  return error;
 }
 
 export function hintOf(failure: Failure): string {
@@ -67,6 +93,8 @@ export function hintOf(failure: Failure): string {
     if (input !== undefined) return `Give it with --input ${input}=…, or run this on a terminal, which asks.`;
   }
   const own = HINTS[code] ?? 'mcpstore check tells more.';
+  if (code === 'SERVICE_DOWN' && / disabled$/.test(message))
+    return 'mcpstore update <service> --enabled lets it start.';
   return OURS_ALONE.includes(code) ? own : (hint ?? own);
 }
 

@@ -1,5 +1,6 @@
 /** Knows what signals and a closed pipe mean to a command: the first ends it in order, the second at once. */
 
+import { safeLine } from '../_util/terminal-safe.js';
 import { killChildren } from './children.js';
 
 /** 128 + the signal's number, as shells have it. */
@@ -33,7 +34,7 @@ export class Interrupts {
         if (stream === process.stdout) this.#end(error.code === 'EPIPE' ? 0 : 1, new Error('stdout was closed'));
       });
     process.on('uncaughtException', (error) => {
-      process.stderr.write(`error PROTOCOL_ERROR: internal: ${error.stack ?? error}\n`);
+      process.stderr.write(`error PROTOCOL_ERROR: internal: ${safeLine(error.stack ?? String(error))}\n`);
       killChildren();
       process.exit(1);
     });

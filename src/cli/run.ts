@@ -45,23 +45,24 @@ async function runCommand(asked: Work, interrupts: Interrupts): Promise<number> 
     return interrupts.exitCode ?? exitCode ?? 0;
   } catch (thrown) {
     if (thrown instanceof CommanderError && thrown.exitCode === 0) return 0;
-    return await failed(thrown, out, interrupts, isJson(asked.args));
+    return await failed(thrown, out, interrupts, asked);
   } finally {
     out.clearStatus();
     await session?.close();
   }
 }
 
-async function failed(thrown: unknown, out: Output, interrupts: Interrupts, json: boolean): Promise<number> {
+async function failed(thrown: unknown, out: Output, interrupts: Interrupts, asked: Work): Promise<number> {
   if (interrupts.exitCode === 0) return 0; // The reader went away.
   if (interrupts.exitCode !== undefined) {
     // Whatever failed, failed because the user stopped it.
     out.note(interrupts.signal.aborted ? String((interrupts.signal.reason as Error).message) : 'stopped');
     return interrupts.exitCode;
   }
-  const failure = failureOf(thrown instanceof CommanderError ? usageOf(thrown) : thrown);
+  const name = asked.kind === 'command' ? asked.name : '<command>';
+  const failure = failureOf(thrown instanceof CommanderError ? usageOf(thrown, name) : thrown);
   tellFailure(out, failure);
-  if (json && !out.wrote) await out.json(failureJson(failure));
+  if (isJson(asked.args) && !out.wrote) await out.json(failureJson(failure));
   return failure.exitCode;
 }
 
@@ -97,18 +98,13 @@ function parse(name: string, summary: string, module: CommandModule, words: read
 }
 
 /** Commander's own words, with its suggestion as the hint. */
-function usageOf(error: CommanderError): UsageError {
+function usageOf(error: CommanderError, name: string): UsageError {
   const [message = '', suggestion] = error.message.replace(/^error: /, '').split('\n');
   const hint = /\(Did you mean (.*)\?\)/.exec(suggestion ?? '')?.[1];
-  const flag = error.code === 'commander.unknownOption';
-  return new UsageError(
-    message,
-    hint
-      ? `Did you mean ${hint}?`
-      : flag
-        ? 'Words for another command go after --; mcpstore help lists ours.'
-        : undefined,
-  );
+  const help = `mcpstore help ${name} shows what it takes.`;
+  const isFlag = error.code === 'commander.unknownOption';
+  const after = isFlag ? `The words of another program go after --; ${help}` : help;
+  return new UsageError(message, hint ? `Did you mean ${hint}?` : after);
 }
 
 function unknownCommand(words: string): UsageError {

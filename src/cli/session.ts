@@ -58,11 +58,19 @@ export class Run {
     // A file that was named has to be there; the user's own need not.
     const document = found.exists || found.source === 'named' ? await loadConfig(found.file) : undefined;
     if (document !== undefined && found.source === 'project') await needApproval(this, document);
-    return this.openDocument(found, document, wanted);
+    return this.openDocument(found, document, wanted, { newAgent: false });
   }
 
-  /** Opens the store on a document whose use was decided. */
-  async openDocument(found: FoundConfig, document: ConfigDocument | undefined, wanted: Wanted): Promise<Opened> {
+  /**
+   * Opens the store on a document whose use was decided.
+   * @param newAgent - the agent need not be in the file yet
+   */
+  async openDocument(
+    found: FoundConfig,
+    document: ConfigDocument | undefined,
+    wanted: Wanted,
+    { newAgent }: { newAgent: boolean },
+  ): Promise<Opened> {
     const { MCPStore, isConfigApproved, loadConfig } = await import('../index.js');
     const store = await MCPStore.open({
       ...(document === undefined ? { services: {} } : { config: found.file }),
@@ -75,7 +83,7 @@ export class Run {
       const now = await loadConfig(found.file);
       if (now.text !== document.text && !(await isConfigApproved(now))) await needApproval(this, now);
     }
-    return { store, scope: this.#scopeOf(store, document, wanted), found, document };
+    return { store, scope: this.#scopeOf(store, document, newAgent), found, document };
   }
 
   /** Opens a store that has one service, given on the command line. */
@@ -98,12 +106,11 @@ export class Run {
     this.interrupts.onDrain = () => void store.close({ drainMs: 60_000 });
   }
 
-  #scopeOf(store: MCPStore, document: ConfigDocument | undefined, wanted: Wanted): Scope {
+  #scopeOf(store: MCPStore, document: ConfigDocument | undefined, newAgent: boolean): Scope {
     const { agent } = this.options;
     if (agent === undefined) return store;
     const known = [...(document?.agents.keys() ?? [])];
-    // Who adds a service to an agent makes the agent.
-    if (wanted !== 'none' && !known.includes(agent)) {
+    if (!newAgent && !known.includes(agent)) {
       const near = nearest(agent, known);
       throw new UsageError(
         `--agent: there is no agent named ${agent}${near.length > 0 ? `; nearest: ${near.join(', ')}` : ''}`,

@@ -1,6 +1,8 @@
 /** Knows how a command finds tools: waiting long enough for a first start, and telling why there is none. */
 
 import type { Scope, ToolInfo } from '../index.js';
+import { named } from './failure.js';
+import { GIVEN } from './session.js';
 
 /** A person waits for a download rather than starting it again and again. */
 export const LIST_TIMEOUT_MS = 120_000;
@@ -14,10 +16,14 @@ export interface FindOptions {
 /** The tools of a service, or of all. @throws StoreError what keeps the one service that was asked for from having a list */
 export async function listOf(scope: Scope, service: string | undefined, options: FindOptions): Promise<ToolInfo[]> {
   if (service === undefined) return scope.listTools(options);
+  if (scope.serviceInfo(service).disabled) {
+    const { StoreError } = await import('../index.js');
+    throw new StoreError('SERVICE_DOWN', `${service}: the service is disabled`, { service });
+  }
   const tools = await scope.listTools({ ...options, service });
   if (tools.length > 0) return tools;
   const problem = scope.problems().find((entry) => entry.service === service);
-  if (problem) throw problem.error;
+  if (problem) throw service === GIVEN ? problem.error : named(problem.error, service);
   return tools;
 }
 

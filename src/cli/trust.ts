@@ -3,7 +3,6 @@
 import { safeLine } from '../_util/terminal-safe.js';
 import type { ConfigDocument, ServiceConfig } from '../index.js';
 import { canAsk, confirm } from './ask.js';
-import { maskConfig } from './mask.js';
 import type { Run } from './session.js';
 import { quoteWords } from './words.js';
 
@@ -36,24 +35,23 @@ async function remember(run: Run, document: ConfigDocument): Promise<void> {
   }
 }
 
-/** What each service of the file would start or reach, on stderr. */
+/** What each service of the file would start or reach, on stderr. Nothing is masked: who approves has to see it all. */
 export function showWhatRuns(run: Run, document: ConfigDocument): void {
   const { out } = run;
   out.error(`${safeLine(document.file ?? '')} would start or reach:`);
   const agents = [...document.agents].flatMap(([agent, { mcpServers }]) =>
     [...mcpServers].map(([name, config]) => [`${agent}.${name}`, config] as const),
   );
-  for (const [name, config] of [...document.services, ...agents])
+  for (const [name, config] of [...document.services, ...agents]) {
     out.error(`  ${out.errorColors.bold(safeLine(name))}: ${safeLine(whatRuns(config))}`);
+    for (const [key, value] of Object.entries(config.env ?? {})) out.error(`      ${safeLine(`${key}=${value}`)}`);
+  }
 }
 
 function whatRuns(config: ServiceConfig): string {
-  const shown = maskConfig(config);
-  const where = shown.command === undefined ? `${shown.url}` : quoteWords([shown.command, ...(shown.args ?? [])]);
-  const env = Object.keys(config.env ?? {});
+  const where = config.command === undefined ? `${config.url}` : quoteWords([config.command, ...(config.args ?? [])]);
   const more = [
     ...(config.cwd === undefined ? [] : [`in ${config.cwd}`]),
-    ...(env.length === 0 ? [] : [`env ${env.join(', ')}`]),
     ...(config.envFile === undefined ? [] : [`env file ${config.envFile}`]),
     ...(config.disabled ? ['disabled'] : []),
   ];

@@ -4,7 +4,7 @@ import { safeLine } from '../../_util/terminal-safe.js';
 import type { BatchCall, BatchEntry } from '../../index.js';
 import { readStdin, readText } from '../args.js';
 import type { CommandModule } from '../command.js';
-import { failureOf, withoutTail } from '../failure.js';
+import { failureJson, failureOf, withoutTail } from '../failure.js';
 import { resultText, seconds, table } from '../render.js';
 import type { Run } from '../session.js';
 import { describeTarget, openTarget, type TargetFlags } from '../target.js';
@@ -139,7 +139,7 @@ class BatchProgress {
     // In input order, whatever finished first.
     this.#bad.sort((a, b) => a.index - b.index);
     if (!this.#lines) await out.line(this.#summary());
-    else out.note(this.#totals());
+    else if (this.#run.interrupts.exitCode !== 0) out.note(this.#totals());
     const first = this.#bad[0];
     if (first === undefined) return undefined;
     return first.error === undefined ? 6 : first.error.exitCode;
@@ -147,7 +147,7 @@ class BatchProgress {
 
   #lineOf({ index, status, result, error, durationMs, fromCache, attempts }: Indexed): Record<string, unknown> {
     const { tool } = this.#calls[index]!;
-    const more = { ...(result && { result }), ...(error && { error: error.toJSON() }) };
+    const more = { ...(result && { result }), ...(error && failureJson(failureOf(error))) };
     return { index, tool, status, ...more, durationMs: Math.round(durationMs * 1000) / 1000, fromCache, attempts };
   }
 

@@ -4,7 +4,7 @@ import { safeLine } from '../../_util/terminal-safe.js';
 import type { Scope, ServiceInfo, StoreError } from '../../index.js';
 import type { CommandModule } from '../command.js';
 import { foreignLines } from '../edit.js';
-import { failureOf, hintOf, tellFailure, withoutTail } from '../failure.js';
+import { failureOf, hintOf, named, tellFailure, withoutTail } from '../failure.js';
 import { table } from '../render.js';
 import type { Run } from '../session.js';
 import { describeTarget, openTarget, type TargetFlags } from '../target.js';
@@ -104,10 +104,4 @@ async function checkOne(
   } finally {
     off();
   }
-}
-
-/** Says which service it is about, where it does not. */
-function named(error: StoreError, name: string): StoreError {
-  if (!error.message.startsWith(`${name}:`)) error.message = `${name}: ${error.message}`;
-  return error;
 }

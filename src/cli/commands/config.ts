@@ -83,9 +83,9 @@ export const configApprove: CommandModule = {
     const { approveConfig, isConfigApproved, loadConfig } = await import('../../index.js');
     const document = await loadConfig(resolve(file ?? run.options.config ?? 'mcp.json'));
     if (!(await isConfigApproved(document))) {
-      showWhatRuns(run, document);
       if (!options.yes) {
         if (!canAsk()) throw new UsageError('nobody is here to ask', 'Run it on a terminal, or add --yes.');
+        showWhatRuns(run, document);
         if (!(await confirm(run.interrupts, 'Approve this content of the file?'))) {
           run.out.note('not approved');
           return 3;

@@ -3,7 +3,7 @@
 import { safeLine, safeText } from '../../_util/terminal-safe.js';
 import type { ToolInfo } from '../../index.js';
 import type { CommandModule } from '../command.js';
-import { failureOf, tellFailure } from '../failure.js';
+import { failureOf, named, tellFailure } from '../failure.js';
 import { summary, table } from '../render.js';
 import type { Run } from '../session.js';
 import { describeTarget, openTarget, type Target, type TargetFlags } from '../target.js';
@@ -46,8 +46,7 @@ export const tools: CommandModule = {
       ),
     );
     for (const { service: name, error } of problems) {
-      run.out.note(`no tools of ${name}:`);
-      tellFailure(run.out, failureOf(error));
+      tellFailure(run.out, failureOf(named(error, name)));
     }
     return list.length === 0 && problems.length > 0 ? problems[0]!.error.exitCode : undefined;
   },
