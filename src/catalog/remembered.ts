@@ -7,8 +7,8 @@ import { LRUCache } from 'lru-cache';
 import { writeFileAtomic } from '../_util/atomic-file.js';
 import type { RawTool } from './tool.js';
 
-/** Definitions of services that are not running are kept in memory up to so many bytes; the rest is read again. */
-const KEPT_BYTES = 16 * 1024 * 1024;
+/** Definitions of services that do not run are kept up to so many bytes of JSON (several times that as objects). */
+const KEPT_BYTES = 4 * 1024 * 1024;
 const VERSION = 1;
 
 interface Stored {

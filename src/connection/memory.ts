@@ -1,7 +1,6 @@
 /** Knows how to talk to an MCP server object that lives in this process. */
 
 import type { JSONRPCMessage, Transport } from '@modelcontextprotocol/client';
-import { StoreError } from '../errors.js';
 
 /** What an SDK `Server` or `McpServer` (version 1 or 2) has. */
 export interface ServerObject {
@@ -37,8 +36,8 @@ class LinkedTransport implements Transport {
 
   send(message: JSONRPCMessage): Promise<void> {
     const other = this.other;
-    if (other === undefined)
-      return Promise.reject(new StoreError('CONNECT_FAILED', 'the in-memory connection is closed'));
+    // A server that answers late must not bring its host down with a rejection that nobody handles.
+    if (other === undefined) return Promise.resolve();
     if (other.#early) other.#early.push(message);
     else other.onmessage?.(message);
     return Promise.resolve();

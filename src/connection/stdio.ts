@@ -9,6 +9,10 @@ import { deliver, encode } from './messages.js';
 import { Pending, type PendingRequest } from './pending.js';
 import { ServerProcess } from './process.js';
 
+/** About twenty small answers. */
+const PIECE_BYTES = 2 * 1024;
+const NEWLINE = 0x0a;
+
 export interface StdioOptions {
   command: string;
   args: readonly string[];
@@ -39,6 +43,8 @@ export class StdioChannel implements Channel {
   #owners: (PendingRequest | undefined)[] = [];
   /** Requests of the write that the pipe has not taken yet. */
   #handing: PendingRequest[] = [];
+  /** Chunks that are not taken in completely. */
+  readonly #unread: Buffer[] = [];
   #flushing = false;
   #blocked: Timer | undefined;
   #closed = false;
@@ -84,7 +90,7 @@ export class StdioChannel implements Channel {
     const server = await ServerProcess.start(this.#options);
     this.#process = server;
     const { stdin, stdout } = server.child;
-    stdout!.on('data', (chunk: Buffer) => this.#framer.push(chunk));
+    stdout!.on('data', (chunk: Buffer) => this.#read(chunk));
     stdout!.on('error', () => {});
     // EPIPE is the child's end seen from here; its exit says more and follows at once.
     stdin!.on('error', () => {});
@@ -125,6 +131,25 @@ export class StdioChannel implements Channel {
     // One that is being started ends as soon as it runs.
     await this.#starting?.catch(() => {});
     await this.#process?.stop(this.#options.stopTimeoutMs);
+  }
+
+  /**
+   * Takes a chunk in pieces of whole lines, and lets whoever waited for the answers in one piece go on before the next
+   * is parsed: their new requests are with the server while the rest is still being read, so both sides work at once.
+   */
+  #read(chunk: Buffer): void {
+    if (this.#unread.push(chunk) === 1) this.#readPiece(0);
+  }
+
+  #readPiece(from: number): void {
+    const chunk = this.#unread[0]!;
+    const cut = from + PIECE_BYTES < chunk.length ? chunk.indexOf(NEWLINE, from + PIECE_BYTES) + 1 : 0;
+    const end = cut === 0 ? chunk.length : cut;
+    this.#framer.push(from === 0 && end === chunk.length ? chunk : chunk.subarray(from, end));
+    if (end === chunk.length) this.#unread.shift();
+    if (this.#unread.length === 0) return;
+    // A tick that a microtask asks for runs when no microtask is left, and before the next chunk is read.
+    queueMicrotask(() => process.nextTick(() => this.#readPiece(end === chunk.length ? 0 : end)));
   }
 
   #write(line: string, owner?: PendingRequest): void {
