@@ -64,6 +64,7 @@ export class Retry {
   readonly #pauses: WaitQueue<void>;
   #tokens = BUDGET_MAX;
   #filledAt: number;
+  #closed = false;
 
   constructor(policy: RetryPolicy) {
     this.#policy = policy;
@@ -71,24 +72,36 @@ export class Retry {
     this.#filledAt = policy.clock.now();
   }
 
+  /** Ends every pause and begins none any more, when the service is closed. */
+  refuse(error: () => Error): void {
+    this.#closed = true;
+    this.#pauses.failAll(error);
+  }
+
   /** `next`, repeated where that is safe, within the call's deadline and the service's budget. */
   around(next: Handler): Handler {
     return async (call) => {
       this.#tokens = Math.min(BUDGET_MAX, this.#tokens + BUDGET_PER_CALL);
       let asked = false;
+      /** An attempt was sent and lost its answer: whatever comes now, the call may have run. */
+      let doubt = false;
       for (let attempt = 1; ; attempt++) {
         try {
           return await next(call);
-        } catch (error) {
-          const verdict = judge(error, call);
-          if (verdict === 'final' || attempt > this.#policy.maxRetries) throw error;
+        } catch (thrown) {
+          const error = doubt ? doubtful(thrown) : thrown;
+          doubt ||= isStoreError(error) && error.executed === 'unknown';
+          const verdict = judge(thrown, call);
+          if (verdict === 'final' || attempt > this.#policy.maxRetries || this.#closed) throw error;
           // What the server itself asked to repeat is repeated once; a second refusal is an answer.
           if (verdict !== 'backoff' && asked) throw error;
           if (verdict !== 'backoff') asked = true;
           const pause =
             verdict === 'now' ? 0 : verdict === 'backoff' ? delayMs(attempt, this.#policy) : verdict.afterMs;
           if (pause >= call.deadline - this.#policy.clock.now() || !this.#spend()) throw error;
-          if (pause > 0) await this.#pause(pause, call);
+          await this.#pause(pause, call).catch((ended: unknown) => {
+            throw doubt ? doubtful(ended) : ended;
+          });
         }
       }
     };
@@ -105,6 +118,7 @@ export class Retry {
 
   /** Sleeps without a permit; the caller's signal ends it at once. */
   async #pause(ms: number, call: Call): Promise<void> {
+    if (ms <= 0 && !call.signal?.aborted) return;
     const limits = { deadline: this.#policy.clock.now() + ms, signal: call.signal };
     await this.#pauses
       .wait(limits, (why) =>
@@ -116,6 +130,13 @@ export class Retry {
         if (!(error instanceof PauseOver)) throw error;
       });
   }
+}
+
+/** The same error for a call that an earlier attempt may have run. */
+function doubtful(error: unknown): unknown {
+  if (!isStoreError(error) || error.executed !== 'no') return error;
+  const { code, message, figures, hint, rpcCode, data, cause } = error;
+  return new StoreError(code, message, { executed: 'unknown', figures, hint, rpcCode, data, cause });
 }
 
 /** The end of a pause, as the wait queue tells it. */

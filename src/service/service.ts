@@ -180,6 +180,7 @@ export class Service {
     this.#tools?.close();
     this.#parts.cache.clear({ service: this.name });
     this.#running?.limit.refuse(() => this.#gone());
+    this.#running?.retries.refuse(() => this.#gone());
     await Promise.all((this.#running?.endpoints ?? []).map((endpoint) => endpoint.close(drainMs)));
   }
 

@@ -1,0 +1,26 @@
+/** Knows a call as the hops of the path see it, for tests of one hop alone. */
+
+import { type Call, newRecord } from '../../src/call.js';
+import type { FakeClock } from './fake-clock.js';
+
+export function fakeCall(clock: FakeClock, fields: Partial<Call> & { forMs?: number } = {}): Call {
+  const { forMs = 60_000, ...rest } = fields;
+  return {
+    method: 'tools/call',
+    params: { name: 'read', arguments: {} },
+    subject: 'files__read',
+    deadline: clock.now() + forMs,
+    timeoutMs: forMs,
+    silenceMs: 0,
+    signal: undefined,
+    onProgress: undefined,
+    headers: undefined,
+    cache: undefined,
+    repeatable: false,
+    cacheable: false,
+    readOnly: false,
+    cachePrefix: '',
+    record: newRecord('', 'files', 'read', clock.now()),
+    ...rest,
+  };
+}

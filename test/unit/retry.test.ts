@@ -1,0 +1,282 @@
+/** Knows which failures may be tried again and at what price: verdicts, delays, the budget, and what ends a pause. */
+
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { Call, Handler } from '../../src/call.js';
+import { type ErrorCode, type Executed, StoreError } from '../../src/errors.js';
+import { Limit } from '../../src/service/limit.js';
+import { delayMs, judge, Retry, type RetryPolicy } from '../../src/service/retry.js';
+import { fakeCall } from '../support/fake-call.js';
+import { FakeClock, failure, settle, watch } from '../support/fake-clock.js';
+
+const refused = (): StoreError => new StoreError('CONNECT_FAILED', 'connection refused');
+const unknown = (): StoreError => new StoreError('OUTCOME_UNKNOWN', 'reset', { executed: 'unknown' });
+
+function policy(
+  clock: FakeClock,
+  fields: Partial<Omit<RetryPolicy, 'retry'>> & Partial<RetryPolicy['retry']> = {},
+): RetryPolicy {
+  const {
+    maxRetries = 3,
+    retryDelayMs = 1_000,
+    strategy = 'exponential',
+    jitter = 'none',
+    maxDelayMs = 60_000,
+  } = fields;
+  return { maxRetries, retryDelayMs, retry: { strategy, jitter, maxDelayMs }, clock };
+}
+
+/** A hop that fails with what it is given, one error an attempt, and then answers; notes when it was asked. */
+function failing(clock: FakeClock, errors: readonly unknown[]): { next: Handler; at: number[] } {
+  const since = clock.now();
+  const at: number[] = [];
+  return {
+    at,
+    next: () => {
+      const error = errors[at.length];
+      at.push(clock.now() - since);
+      return error === undefined ? Promise.resolve({ ok: 1 }) : Promise.reject(error);
+    },
+  };
+}
+
+async function run(
+  errors: readonly unknown[],
+  fields: Parameters<typeof policy>[1] = {},
+  call: Parameters<typeof fakeCall>[1] = {},
+): Promise<{ at: number[]; outcome: unknown; clock: FakeClock }> {
+  const clock = new FakeClock();
+  const { next, at } = failing(clock, errors);
+  const seen = watch(new Retry(policy(clock, fields)).around(next)(fakeCall(clock, call)));
+  await clock.advance(1_000_000);
+  return { at, outcome: seen.error ?? seen.value, clock };
+}
+
+describe('what may be tried again', () => {
+  const of = (code: ErrorCode, executed: Executed = 'no', figures: Record<string, unknown> = {}): StoreError =>
+    new StoreError(code, 'x', { executed, figures });
+  const cases: [string, unknown, boolean, unknown][] = [
+    ['refused connect', of('CONNECT_FAILED'), false, 'backoff'],
+    ['a child that ended at start', of('START_FAILED', 'no', { retryable: true }), false, 'backoff'],
+    ['TLS, unknown host', of('CONNECT_FAILED', 'no', { retryable: false }), true, 'final'],
+    ['a start that stayed silent', of('START_FAILED', 'no', { timeoutMs: 30_000, retryable: true }), true, 'final'],
+    ['a command that is missing', of('SPAWN_FAILED'), true, 'final'],
+    ['a breaker that is open', of('SERVICE_DOWN'), true, 'final'],
+    ['a full queue', of('LIMIT_EXCEEDED'), true, 'final'],
+    ['an expired session', of('CONNECT_FAILED', 'no', { sessionExpired: true }), false, 'now'],
+    ['429 with its time', of('RATE_LIMITED', 'no', { retryAfterMs: 250 }), false, { afterMs: 250 }],
+    ['429 without one', of('RATE_LIMITED'), true, 'final'],
+    ['an answer that was lost', of('OUTCOME_UNKNOWN', 'unknown'), false, 'final'],
+    ['the same, of a call that may be repeated', of('OUTCOME_UNKNOWN', 'unknown'), true, 'backoff'],
+    ['an error answer', of('RPC_ERROR', 'yes'), true, 'final'],
+    ['a malformed answer', of('PROTOCOL_ERROR', 'yes'), true, 'final'],
+    ['a deadline before sending', of('TIMEOUT'), true, 'final'],
+    ['a deadline after sending', of('TIMEOUT', 'unknown'), true, 'final'],
+    ['the caller’s abort', of('CANCELLED'), true, 'final'],
+    ['credentials', of('AUTH_REQUIRED'), true, 'final'],
+    ['a refusal', of('FORBIDDEN'), true, 'final'],
+    ['a store that is closed', of('STORE_CLOSED'), true, 'final'],
+    ['too large an answer', of('MESSAGE_TOO_LARGE', 'yes'), true, 'final'],
+    ['a thing that is no error of ours', new TypeError('x'), true, 'final'],
+  ];
+  it.each(cases)('%s', (_what, error, repeatable, verdict) => {
+    expect(judge(error, { repeatable })).toEqual(verdict);
+  });
+});
+
+describe('how long it waits', () => {
+  const delays = (fields: Parameters<typeof policy>[1]): number[] =>
+    [1, 2, 3, 4, 5, 6].map((attempt) => delayMs(attempt, policy(new FakeClock(), { retryDelayMs: 100, ...fields })));
+
+  it.each([
+    ['exponential', [100, 200, 400, 800, 1_600, 3_200]],
+    ['fixed', [100, 100, 100, 100, 100, 100]],
+    ['linear', [100, 200, 300, 400, 500, 600]],
+    ['fibonacci', [100, 100, 200, 300, 500, 800]],
+  ] as const)('%s', (strategy, expected) => {
+    expect(delays({ strategy })).toEqual(expected);
+    expect(delays({ strategy, maxDelayMs: 250 })).toEqual(expected.map((ms) => Math.min(ms, 250)));
+  });
+
+  it('as a function says, within 0 and the cap', () => {
+    expect(delays({ strategy: (attempt) => attempt * 7 })).toEqual([7, 14, 21, 28, 35, 42]);
+    expect(delays({ strategy: () => -5 })).toEqual([0, 0, 0, 0, 0, 0]);
+    expect(delays({ strategy: () => Number.NaN })).toEqual([0, 0, 0, 0, 0, 0]);
+    expect(delays({ strategy: () => 1e9, maxDelayMs: 10 })).toEqual([10, 10, 10, 10, 10, 10]);
+  });
+
+  it('jitter only shortens: never above the delay, never above the cap', () => {
+    const strategy = fc.constantFrom('exponential', 'fixed', 'linear', 'fibonacci' as const);
+    fc.assert(
+      fc.property(strategy, fc.nat(60), fc.nat(5_000), fc.nat(20_000), fc.nat(), (kind, n, base, cap, seed) => {
+        const fields = { strategy: kind, retryDelayMs: base, maxDelayMs: cap };
+        const whole = delayMs(n + 1, policy(new FakeClock(), fields));
+        const jittered = delayMs(n + 1, policy(new FakeClock(seed), { ...fields, jitter: 'full' }));
+        expect(whole).toBeLessThanOrEqual(cap);
+        expect(jittered).toBeGreaterThanOrEqual(0);
+        expect(jittered).toBeLessThanOrEqual(whole);
+      }),
+      { seed: 71 },
+    );
+    const clock = new FakeClock();
+    clock.randoms.push(0.25);
+    expect(delayMs(2, policy(clock, { jitter: 'full' }))).toBe(500);
+  });
+});
+
+describe('trying again', () => {
+  it('repeats with growing pauses until it succeeds', async () => {
+    const { at, outcome } = await run([refused(), refused()]);
+    expect([at, outcome]).toEqual([[0, 1_000, 3_000], { ok: 1 }]);
+  });
+
+  it('gives up after maxRetries with the last failure; 0 switches it off', async () => {
+    const last = refused();
+    const { at, outcome } = await run([refused(), refused(), refused(), last, refused()]);
+    expect([at.length, outcome]).toEqual([4, last]);
+    expect((await run([last], { maxRetries: 0 })).outcome).toBe(last);
+  });
+
+  it('repeats once, at once, where the session had expired; a second refusal is the answer', async () => {
+    const expired = (): StoreError => new StoreError('CONNECT_FAILED', '404', { figures: { sessionExpired: true } });
+    expect((await run([expired()])).at).toEqual([0, 0]);
+    const twice = await run([expired(), expired()]);
+    expect(twice.at).toEqual([0, 0]);
+    expect(twice.outcome).toMatchObject({ message: '404' });
+  });
+
+  it('F27: waits as long as the server asks where the deadline allows it, else fails at once with that time', async () => {
+    const limited = (retryAfterMs: number): StoreError =>
+      new StoreError('RATE_LIMITED', '429', { figures: { retryAfterMs } });
+    expect((await run([limited(2_500)])).at).toEqual([0, 2_500]);
+    const absurd = await run([limited(86_400_000)]);
+    expect(absurd.at).toEqual([0]);
+    expect(absurd.outcome).toMatchObject({ code: 'RATE_LIMITED', figures: { retryAfterMs: 86_400_000 } });
+  });
+
+  it('does not begin a pause that would not end before the deadline', async () => {
+    const { at, outcome } = await run([refused(), refused(), refused()], {}, { forMs: 2_500 });
+    expect(at).toEqual([0, 1_000]);
+    expect(outcome).toMatchObject({ code: 'CONNECT_FAILED' });
+  });
+
+  it('repeats a call whose outcome is unknown only where that does no harm', async () => {
+    expect((await run([unknown()])).at).toEqual([0]);
+    expect((await run([unknown()], {}, { repeatable: true })).at).toEqual([0, 1_000]);
+  });
+
+  it('ends a pause at once when the caller aborts, and does not try again', async () => {
+    const clock = new FakeClock();
+    const controller = new AbortController();
+    const { next, at } = failing(clock, [refused()]);
+    const reason = new Error('enough');
+    const seen = watch(new Retry(policy(clock)).around(next)(fakeCall(clock, { signal: controller.signal })));
+    await clock.advance(10);
+    controller.abort(reason);
+    await settle();
+    expect(seen.error).toMatchObject({ code: 'CANCELLED', executed: 'no', cause: reason });
+    await clock.advance(10_000);
+    expect([at, clock.timers]).toEqual([[0], 0]);
+  });
+
+  it('does not try again once the caller has aborted, also where no pause is due', async () => {
+    const clock = new FakeClock();
+    const controller = new AbortController();
+    let asked = 0;
+    const next: Handler = () => {
+      asked++;
+      controller.abort();
+      return Promise.reject(new StoreError('CONNECT_FAILED', '404', { figures: { sessionExpired: true } }));
+    };
+    const error = await failure(new Retry(policy(clock)).around(next)(fakeCall(clock, { signal: controller.signal })));
+    expect(asked).toBe(1);
+    expect(error).toMatchObject({ code: 'CANCELLED' });
+  });
+
+  it('never says that a call did not run after an attempt whose outcome is unknown', async () => {
+    const repeatable = { repeatable: true };
+    const later = await run([unknown(), refused(), refused(), refused()], {}, repeatable);
+    expect(later.outcome).toMatchObject({ code: 'CONNECT_FAILED', executed: 'unknown' });
+    const clock = new FakeClock();
+    const controller = new AbortController();
+    const { next } = failing(clock, [unknown()]);
+    const call = fakeCall(clock, { ...repeatable, signal: controller.signal });
+    const seen = watch(new Retry(policy(clock)).around(next)(call));
+    await clock.advance(10);
+    controller.abort();
+    await settle();
+    expect(seen.error).toMatchObject({ code: 'CANCELLED', executed: 'unknown' });
+    // An answer of a later attempt is an answer.
+    const answered = new StoreError('RPC_ERROR', 'bad', { executed: 'yes' });
+    expect((await run([unknown(), answered], {}, repeatable)).outcome).toBe(answered);
+  });
+
+  it('holds no permit while it pauses', async () => {
+    const clock = new FakeClock();
+    const limit = new Limit({ maxConcurrentCalls: 1, queueLimit: 10, clock });
+    const { next } = failing(clock, [refused()]);
+    const handle = new Retry(policy(clock)).around(limit.around(next));
+    const first = watch(handle(fakeCall(clock)));
+    await clock.advance(500);
+    expect([first.settled, limit.running]).toEqual([false, 0]);
+    expect(await handle(fakeCall(clock))).toEqual({ ok: 1 });
+    await clock.advance(500);
+    expect(first.value).toEqual({ ok: 1 });
+  });
+
+  it('ends its pauses when the service is closed', async () => {
+    const clock = new FakeClock();
+    const { next, at } = failing(clock, [refused()]);
+    const retries = new Retry(policy(clock));
+    const seen = watch(retries.around(next)(fakeCall(clock)));
+    await clock.advance(10);
+    retries.refuse(() => new StoreError('STORE_CLOSED', 'closed'));
+    await settle();
+    expect(seen.error).toMatchObject({ code: 'STORE_CLOSED' });
+    expect([at.length, clock.timers]).toEqual([1, 0]);
+  });
+});
+
+describe('F36: the budget', () => {
+  /** A full outage: so many calls a second for so many seconds, every attempt refused. */
+  async function outage(perSecond: number, seconds: number): Promise<{ calls: number; attempts: number }> {
+    const clock = new FakeClock();
+    let attempts = 0;
+    const handle = new Retry(policy(clock, { retryDelayMs: 10 })).around(() => {
+      attempts++;
+      return Promise.reject(refused());
+    });
+    const ended: Promise<unknown>[] = [];
+    const call = (): Call => fakeCall(clock);
+    for (let i = 0; i < perSecond * seconds; i++) {
+      ended.push(handle(call()).catch(() => {}));
+      await settle(1);
+      clock.jump(1_000 / perSecond);
+    }
+    await clock.advance(1_000);
+    await Promise.all(ended);
+    return { calls: perSecond * seconds, attempts };
+  }
+
+  it.each([
+    [5, 60],
+    [50, 20],
+    [500, 4],
+  ])('at %i calls a second for %i s: attempts within 1.2 × calls + 3 × seconds, and what was saved before', async (perSecond, seconds) => {
+    const { calls, attempts } = await outage(perSecond, seconds);
+    // 30: a budget that was saved up before the outage, ten seconds' worth.
+    expect(attempts).toBeLessThanOrEqual(1.2 * calls + 3 * (seconds + 1) + 30);
+    expect(attempts).toBeGreaterThan(calls);
+  });
+
+  it('does not limit the retries of a service that rarely fails', async () => {
+    const clock = new FakeClock();
+    const handle = new Retry(policy(clock, { retryDelayMs: 10 }));
+    for (let i = 0; i < 50; i++) {
+      const { next } = failing(clock, [refused(), refused(), refused()]);
+      const seen = watch(handle.around(next)(fakeCall(clock)));
+      await clock.advance(1_000);
+      expect(seen.value).toEqual({ ok: 1 });
+    }
+  });
+});
