@@ -185,7 +185,7 @@ export class Endpoint {
     return new Promise((resolve) => {
       const look = (): void => {
         const left = end - clock.now();
-        const busy = this.#pool.inFlight > 0 || [...this.#leases].some((connection) => connection.inFlight > 0);
+        const busy = this.#pool.busy || [...this.#leases].some((connection) => connection.inFlight > 0);
         if (!busy || left <= 0) resolve();
         else clock.after(Math.min(left, 20), look);
       };

@@ -43,6 +43,9 @@ export class Pool {
   readonly #options: PoolOptions;
   readonly #waiters: WaitQueue<Connection>;
   #connections: Connection[] = [];
+  /** Ended ones whose last calls still settle by themselves: over HTTP an answer may yet come. */
+  readonly #ended = new Set<Connection>();
+  readonly #closing = new Set<Promise<void>>();
   #opening = 0;
   #idleTimer: Timer | undefined;
   #growAt = 0;
@@ -71,6 +74,11 @@ export class Pool {
     let sum = 0;
     for (const connection of this.#connections) sum += connection.inFlight;
     return sum;
+  }
+
+  /** Is any call under way, also on a connection that has ended? */
+  get busy(): boolean {
+    return this.#ended.size > 0 || this.inFlight > 0;
   }
 
   /** The least busy connection with room; undefined where there is none. Grows behind while all are busy. */
@@ -106,7 +114,10 @@ export class Pool {
     connection.inFlight--;
     const now = this.#options.clock.now();
     connection.lastUsedAt = now;
-    if (connection.closed) return;
+    if (connection.closed) {
+      if (connection.inFlight === 0 && this.#ended.has(connection)) void this.#close(connection);
+      return;
+    }
     if (this.#retired) {
       if (connection.inFlight === 0) void this.#close(connection);
       return;
@@ -179,7 +190,8 @@ export class Pool {
   async close(): Promise<void> {
     this.#retired = true;
     this.#idleTimer?.cancel();
-    await Promise.all([...this.#connections].map((connection) => this.#close(connection)));
+    for (const connection of [...this.#connections, ...this.#ended]) void this.#close(connection);
+    await Promise.all(this.#closing);
   }
 
   stats(): PoolStats {
@@ -267,13 +279,17 @@ export class Pool {
     if (!this.#drop(connection)) return;
     if (!this.#retired) this.#options.onLost(connection, reason, this.#connections.length);
     // Its process group may still hold more than what ended.
-    void connection.close();
+    if (connection.inFlight === 0) void this.#close(connection);
+    else this.#ended.add(connection);
   }
 
-  async #close(connection: Connection): Promise<void> {
+  #close(connection: Connection): Promise<void> {
     this.#drop(connection);
+    this.#ended.delete(connection);
     connection.onClose = undefined;
-    await connection.close();
+    const closing = connection.close().finally(() => this.#closing.delete(closing));
+    this.#closing.add(closing);
+    return closing;
   }
 
   #drop(connection: Connection): boolean {
