@@ -255,7 +255,8 @@ export class ScopeCatalog {
 
   #noList(local: string, service: Service): StoreError {
     const cause = service.problem ?? service.tools.problem ?? reasonOf(service);
-    if (cause)
+    // While it is being asked, time is up: what failed before is only the cause.
+    if (cause && !service.tools.fetching)
       return new StoreError(cause.code, cause.message, {
         service: local,
         executed: 'no',
@@ -264,7 +265,8 @@ export class ScopeCatalog {
         rpcCode: cause.rpcCode,
         cause: cause.cause ?? cause,
       });
-    return new StoreError('TIMEOUT', `no tool list yet: it is still ${service.state.name}`, { service: local });
+    const text = `no tool list yet: it is still ${service.state.name}${cause ? `; before: ${cause.message}` : ''}`;
+    return new StoreError('TIMEOUT', text, { service: local, cause });
   }
 
   #unknownTool(name: string, candidates: string[], local: string | undefined): StoreError {
