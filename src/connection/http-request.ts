@@ -6,7 +6,7 @@ import { type BodyKind, Exchange } from './http-exchange.js';
 import { addMessageHeaders, addRequestHeaders, mediaType } from './http-headers.js';
 import type { HttpLink } from './http-link.js';
 import { resume } from './http-resume.js';
-import { stringify, wireParams } from './messages.js';
+import { paramsText } from './messages.js';
 import type { PendingRequest } from './pending.js';
 import type { SseEvent } from './sse-parser.js';
 
@@ -17,7 +17,7 @@ export function postRequest(
   params: Record<string, unknown> | undefined,
 ): void {
   const { envelope } = link;
-  const body = `{"jsonrpc":"2.0","id":"${request.id}","method":${JSON.stringify(request.method)},"params":${stringify(wireParams(request, params, envelope))}}`;
+  const body = `{"jsonrpc":"2.0","id":"${request.id}","method":${JSON.stringify(request.method)},"params":${paramsText(request, params, envelope)}}`;
   let headers = link.postHeaders;
   if (envelope !== undefined || request.options.headers !== undefined) {
     headers = [...headers];
