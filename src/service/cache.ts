@@ -37,8 +37,13 @@ interface Entry {
   readonly bytes: number;
 }
 
-/** One execution that equal calls wait for. A waiter gets its result, or the lead where the leader failed. */
+/**
+ * One execution that equal calls wait for. A waiter gets its result, or the lead where the leader failed. Once dropped,
+ * it goes on for those that wait already, and is neither joined nor stored: it was asked for before the drop.
+ */
 interface Flight {
+  readonly service: string;
+  readonly tool: string;
   readonly joiners: WaitQueue<CallResult | 'lead'>;
 }
 
@@ -59,11 +64,11 @@ export function cachePrefix(...fields: readonly string[]): string {
  * integers beyond 2^53 may be equal as numbers and different on the wire.
  */
 export function canonicalArguments(args: unknown): string | undefined {
-  if (!safe(args)) return undefined;
-  if (isFlatSingle(args)) return JSON.stringify(args);
   try {
-    return canonicalJson(args);
+    if (!safe(args)) return undefined;
+    return isFlatSingle(args) ? JSON.stringify(args) : canonicalJson(args);
   } catch {
+    // A loop, or too deep.
     return undefined;
   }
 }
@@ -89,8 +94,6 @@ export class ResultCache {
   readonly #clock: Clock;
   readonly #entries: LRUCache<string, Entry>;
   readonly #flights = new Map<string, Flight>();
-  /** Counts what was dropped per service: a result that was asked for before a drop is not stored after it. */
-  readonly #epochs = new Map<string, number>();
   #hits = 0;
   #misses = 0;
   #joined = 0;
@@ -125,15 +128,15 @@ export class ResultCache {
   /** Drops what `filter` names; returns how many. */
   clear(filter: CacheFilter = {}): number {
     let dropped = 0;
-    const services = new Set<string>(filter.service === undefined ? this.#epochs.keys() : [filter.service]);
+    const named = ({ service, tool }: Entry | Flight): boolean =>
+      (filter.service === undefined || filter.service === service) &&
+      (filter.tool === undefined || filter.tool === tool);
     for (const [key, entry] of this.#entries.entries()) {
-      if (filter.service !== undefined && entry.service !== filter.service) continue;
-      if (filter.tool !== undefined && entry.tool !== filter.tool) continue;
-      services.add(entry.service);
+      if (!named(entry)) continue;
       this.#entries.delete(key);
       dropped++;
     }
-    for (const service of services) this.#epochs.set(service, this.#epoch(service) + 1);
+    for (const [key, flight] of this.#flights) if (named(flight)) this.#flights.delete(key);
     return dropped;
   }
 
@@ -177,7 +180,8 @@ export class ResultCache {
   }
 
   async #lead(key: string, next: Handler, call: Call, ttlMs: number): Promise<CallResult> {
-    const flight: Flight = { joiners: new WaitQueue(this.#clock) };
+    const { service, tool } = call.record;
+    const flight: Flight = { service, tool, joiners: new WaitQueue(this.#clock) };
     this.#flights.set(key, flight);
     return this.#fly(flight, key, next, call, ttlMs);
   }
@@ -185,11 +189,10 @@ export class ResultCache {
   async #fly(flight: Flight, key: string, next: Handler, call: Call, ttlMs: number): Promise<CallResult> {
     this.#misses++;
     call.record.cache = 'miss';
-    const { service, tool } = call.record;
-    const epoch = this.#epoch(service);
+    const { service, tool } = flight;
     try {
       const result = freeze(await next(call));
-      if (epoch === this.#epoch(service)) this.#store(key, { result, service, tool, bytes: sizeOf(result) }, ttlMs);
+      if (this.#flights.get(key) === flight) this.#store(key, { result, service, tool, bytes: sizeOf(result) }, ttlMs);
       this.#landed(key, flight);
       while (flight.joiners.give(result));
       return result;
@@ -219,13 +222,8 @@ export class ResultCache {
 
   #store(key: string, entry: Entry, ttlMs: number): void {
     if (entry.result['isError'] === true || entry.bytes > MAX_RESULT_BYTES) return;
-    if (!this.#epochs.has(entry.service)) this.#epochs.set(entry.service, 0);
     const spread = 1 - TTL_SPREAD + 2 * TTL_SPREAD * this.#clock.random();
     this.#entries.set(key, entry, { ttl: Math.max(1, ttlMs * spread) });
-  }
-
-  #epoch(service: string): number {
-    return this.#epochs.get(service) ?? 0;
   }
 }
 

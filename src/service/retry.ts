@@ -89,7 +89,7 @@ export class Retry {
         try {
           return await next(call);
         } catch (thrown) {
-          const error = doubt ? doubtful(thrown) : thrown;
+          const error: unknown = doubt ? doubtful(thrown) : thrown;
           doubt ||= isStoreError(error) && error.executed === 'unknown';
           const verdict = judge(thrown, call);
           if (verdict === 'final' || attempt > this.#policy.maxRetries || this.#closed) throw error;
