@@ -30,8 +30,9 @@ export function fakeServer({ annotations, connectMs = 0, callMs = 0 } = {}) {
       ? { jsonrpc: '2.0', id, result: make(params) }
       : { jsonrpc: '2.0', id, error: { code: -32601, message: `no method ${method}` } };
     const delay = delays[method] ?? 0;
+    // Who closed meanwhile wants no answer any more.
     if (delay === 0) transport.send(answer);
-    else setTimeout(() => transport.send(answer), delay);
+    else setTimeout(() => transport.send(answer).catch(() => undefined), delay);
   }
 
   return {
