@@ -1,3 +1,5 @@
+/** Streamable HTTP when something is wrong: each fault is named, and says whether the call may have run. */
+
 import { createServer, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { challenge, retryAfter } from '../../src/connection/http-errors.js';

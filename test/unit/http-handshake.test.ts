@@ -1,3 +1,5 @@
+/** The handshake over streamable HTTP, in both eras, with the SDK's client on our channel. */
+
 import { afterEach, describe, expect, it } from 'vitest';
 import {
   callTool,

@@ -1,3 +1,5 @@
+/** Requests over streamable HTTP: each caller gets its own answer, whatever the others and the sockets do. */
+
 import { createServer, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import {

@@ -1,3 +1,5 @@
+/** The session over streamable HTTP: how it gets lost, and the stream of the server's own messages. */
+
 import { afterEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/_util/clock.js';
 import {

@@ -1,3 +1,5 @@
+/** An event stream gives the same events however its bytes arrive. */
+
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type SseEvent, SseParser } from '../../src/connection/sse-parser.js';
