@@ -91,7 +91,10 @@ export class ToolList {
     this.#stale = true;
     this.#debounce ??= this.#options.clock.after(DEBOUNCE_MS, () => {
       this.#debounce = undefined;
-      this.fetch().catch(() => {});
+      const fetch = (): void => void this.fetch().catch(() => {});
+      // A fetch that is under way may have been answered before the change.
+      if (this.#fetching) this.#fetching.then(fetch, fetch);
+      else fetch();
     });
   }
 
