@@ -39,7 +39,7 @@ export class RememberedLists {
       const text = await readFile(file, 'utf8');
       const stored = JSON.parse(text) as Stored;
       if (stored.version !== VERSION || stored.service !== service || stored.revision !== revision) return undefined;
-      if (!Array.isArray(stored.tools)) return undefined;
+      if (!Array.isArray(stored.tools) || !stored.tools.every(isTool)) return undefined;
       this.#kept.set(file, stored.tools, { size: text.length });
       return stored.tools;
     } catch {
@@ -80,4 +80,8 @@ export class RememberedLists {
     const name = createHash('sha256').update(`${service.length}:${service}${revision}`).digest('hex').slice(0, 32);
     return join(this.#folder, `${name}.json`);
   }
+}
+
+function isTool(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && typeof (value as RawTool).name === 'string';
 }
