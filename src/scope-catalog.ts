@@ -113,7 +113,7 @@ export class ScopeCatalog {
     const problems: ServiceProblem[] = [];
     for (const [local, service] of this.#parts.visible()) {
       if (service.problem === undefined && service.tools.size !== undefined) continue;
-      const error = service.problem ?? service.tools.problem ?? reasonOf(service) ?? this.#overdue.get(service);
+      const error = service.problem ?? service.tools.problem ?? service.failure ?? this.#overdue.get(service);
       if (error) problems.push({ service: local, code: error.code, message: error.message, error });
     }
     return problems;
@@ -254,7 +254,7 @@ export class ScopeCatalog {
   }
 
   #noList(local: string, service: Service): StoreError {
-    const cause = service.problem ?? service.tools.problem ?? reasonOf(service);
+    const cause = service.problem ?? service.tools.problem ?? service.failure;
     // While it is being asked, time is up: what failed before is only the cause.
     if (cause && !service.tools.fetching)
       return new StoreError(cause.code, cause.message, {
@@ -300,16 +300,11 @@ function overdue(): StoreError {
   return new StoreError('TIMEOUT', 'started, and has not given its list in time');
 }
 
-function reasonOf(service: Service): StoreError | undefined {
-  const { state } = service;
-  return 'reason' in state ? state.reason : undefined;
-}
-
 /** Known to be in trouble: others do not wait for it. */
 function failing(service: Service, overdue: WeakMap<Service, StoreError>): boolean {
   return (
     service.tools.problem !== undefined ||
-    reasonOf(service) !== undefined ||
+    service.failure !== undefined ||
     overdue.has(service) ||
     service.state.name === 'stopped'
   );

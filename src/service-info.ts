@@ -36,7 +36,7 @@ export interface ServiceInfo {
 
 export function infoOf(name: string, service: Service, clock: Clock): ServiceInfo {
   const { state, connection, definition } = service;
-  const error = service.problem ?? ('reason' in state ? state.reason : service.tools.problem);
+  const error = service.problem ?? service.failure ?? service.tools.problem;
   return {
     name,
     status: statusOf(service),

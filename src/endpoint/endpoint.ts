@@ -92,6 +92,13 @@ export class Endpoint {
     return this.#state;
   }
 
+  /** Why it cannot be used now; while it is started again, what failed before. */
+  get failure(): StoreError | undefined {
+    if ('reason' in this.#state) return this.#state.reason;
+    const { lastFailure } = this.#pool;
+    return this.#state.name === 'starting' && lastFailure ? asStoreError(lastFailure) : undefined;
+  }
+
   get connections(): readonly Connection[] {
     return this.#pool.connections;
   }

@@ -76,6 +76,11 @@ export class Pool {
     return sum;
   }
 
+  /** Why the last attempt to open a connection failed; undefined once one has succeeded. */
+  get lastFailure(): Error | undefined {
+    return this.#lastFailure;
+  }
+
   /** Is any call under way, also on a connection that has ended? */
   get busy(): boolean {
     return this.#ended.size > 0 || this.inFlight > 0;

@@ -121,6 +121,11 @@ export class Service {
     return endpoints.find((endpoint) => endpoint.state.name === 'ready')?.state ?? endpoints[0]!.state;
   }
 
+  /** Why it cannot be used now; while it is started again, what failed before. */
+  get failure(): StoreError | undefined {
+    return this.state.name === 'ready' ? undefined : this.#running?.endpoints[0]?.failure;
+  }
+
   /** An open connection, for what it says of itself; starts nothing. */
   get connection(): Connection | undefined {
     return this.#running?.endpoints.flatMap((endpoint) => endpoint.connections)[0];
