@@ -140,8 +140,8 @@ export function commandOf(argv: readonly string[]): Asked {
     const word = argv[i]!;
     if (WITH_VALUE.includes(word)) i++;
     else if (!word.startsWith('-') || word === '-') at.push(i);
-    // After the command only another command word counts, and that follows at once.
-    else if (at.length > 0) break;
+    // After a command nothing else is of interest; after a group its command is.
+    else if (at.length > 0 && !isGroup(argv[at[0]!]!)) break;
   }
   const first = at[0] === undefined ? undefined : argv[at[0]]!;
   const second = at[1] === undefined ? undefined : argv[at[1]]!;
@@ -155,7 +155,6 @@ export function commandOf(argv: readonly string[]): Asked {
   }
   if (first === 'help') {
     if (second === undefined) return { kind: 'help', group: undefined };
-    if (isGroup(second)) return { kind: 'help', group: second };
     return commandOf([...argv.slice(at[1]), '--help']);
   }
   if (isGroup(first)) {
