@@ -183,8 +183,7 @@ class Batch {
   async #work(): Promise<void> {
     for (let index = this.#next++; index < this.#calls.length; index = this.#next++) {
       const entry = this.#stopped ? notSent(this.#stopped) : await this.#one(this.#calls[index]!);
-      if (this.#options.stopOnError && entry.status !== 'ok')
-        this.#stopped ??= new StoreError('CANCELLED', 'the batch was stopped by an earlier entry (stopOnError)');
+      if (this.#options.stopOnError && entry.status !== 'ok') this.#stopped ??= stoppedByEntry();
       this.#emit({ index, ...entry });
       this.#report(index, entry);
     }
@@ -200,8 +199,10 @@ class Batch {
       return running;
     }
     const entry = await first;
-    // Errors are nobody's to share: an equal call that failed runs again.
-    return entry.status === 'ok' ? { ...entry, fromCache: true, attempts: 0, durationMs: 0 } : this.#run(call);
+    if (entry.status === 'ok') return { ...entry, fromCache: true, attempts: 0, durationMs: 0 };
+    // Errors are nobody's to share: an equal call that failed runs again, while the batch goes on.
+    const stopped = this.#stopped ?? (this.#options.stopOnError ? stoppedByEntry() : undefined);
+    return stopped ? notSent(stopped) : this.#run(call);
   }
 
   #run(call: BatchCall): Promise<BatchEntry> {
@@ -221,6 +222,10 @@ class Batch {
 function keyOf(call: BatchCall): string | undefined {
   const args = canonicalArguments(call.arguments ?? {});
   return args === undefined ? undefined : JSON.stringify([call.service, call.tool, call.cacheKey, args]);
+}
+
+function stoppedByEntry(): StoreError {
+  return new StoreError('CANCELLED', 'the batch was stopped by an earlier entry (stopOnError)');
 }
 
 function notSent(error: StoreError): BatchEntry {

@@ -43,6 +43,10 @@ function bad(path: string, expected: string): StoreError {
   return new StoreError('OPTION_INVALID', `${path}: expected ${expected}`, { figures: { path } });
 }
 
+function checkFlag(value: unknown, path: string): void {
+  if (value !== undefined && typeof value !== 'boolean') throw bad(path, 'true or false');
+}
+
 export function checkTimeout(value: unknown, path = 'timeoutMs'): void {
   if (value !== undefined && !(typeof value === 'number' && value > 0))
     throw bad(path, 'a number of milliseconds above 0');
@@ -56,6 +60,10 @@ export function checkCallOptions(options: CallToolOptions): void {
   if (options.onProgress !== undefined && typeof options.onProgress !== 'function')
     throw bad('onProgress', 'a function');
   if (options.cache !== undefined) checkCache(options.cache);
+  if (options.service !== undefined && typeof options.service !== 'string') throw bad('service', 'a string');
+  checkFlag(options.throwOnToolError, 'throwOnToolError');
+  checkFlag(options.validateArguments, 'validateArguments');
+  if (options.meta !== undefined) asObject(options.meta, 'meta');
 }
 
 export function checkCache(mode: unknown): void {
@@ -99,6 +107,7 @@ export function checkBatch(calls: readonly BatchCall[], options: BatchOptions): 
     throw bad('concurrency', 'a whole number from 1 on');
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw bad('signal', 'an AbortSignal');
   if (onResult !== undefined && typeof onResult !== 'function') throw bad('onResult', 'a function');
+  checkFlag(options.stopOnError, 'stopOnError');
   if (cache !== undefined) checkCache(cache);
 }
 

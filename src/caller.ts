@@ -23,13 +23,14 @@ export interface CallSpec
 
 /** The one place where a call's limits come from its service's options. */
 export function newCall(service: Service, spec: CallSpec, limits: RequestLimits | undefined): Call {
-  const timeoutMs = limits?.timeoutMs ?? service.performance.calls.callTimeoutMs;
+  const own = limits?.timeoutMs ?? service.performance.calls.callTimeoutMs;
+  const left = spec.deadline - spec.since;
   return {
     method: spec.method,
     params: spec.params,
     subject: spec.subject,
-    deadline: Math.min(spec.since + timeoutMs, spec.deadline),
-    timeoutMs,
+    deadline: spec.since + Math.min(own, left),
+    timeoutMs: own <= left ? own : Math.round(left),
     silenceMs: service.silenceMs(limits?.timeoutMs),
     signal: limits?.signal,
     onProgress: limits?.onProgress,

@@ -25,6 +25,12 @@ export interface ListOptions {
   signal?: AbortSignal;
 }
 
+/** What bounds finding a tool. */
+interface ResolveOptions extends ListOptions {
+  /** Never later than this, whatever `timeoutMs`. */
+  deadline?: number;
+}
+
 /** A service without a list, and why. */
 export interface ServiceProblem {
   service: string;
@@ -73,7 +79,7 @@ export class ScopeCatalog {
   }
 
   /** Finds what `name` stands for, asking services whose lists were never seen. */
-  async resolve(name: string, options: ListOptions): Promise<ScopeTool> {
+  async resolve(name: string, options: ResolveOptions): Promise<ScopeTool> {
     if (options.service !== undefined)
       return this.#inService(this.#need(options.service), options.service, name, options);
     const prefix = prefixOf(name);
@@ -129,7 +135,7 @@ export class ScopeCatalog {
     throw unknownService(local, this.#locals());
   }
 
-  async #inService(service: Service, local: string, name: string, options: ListOptions): Promise<ScopeTool> {
+  async #inService(service: Service, local: string, name: string, options: ResolveOptions): Promise<ScopeTool> {
     // A call to one service is bounded by its own time-out, which may be longer than that of a list.
     const timeoutMs = options.timeoutMs ?? service.performance.calls.callTimeoutMs;
     const [list] = await this.#lists([[local, service]], 'stale', { ...options, timeoutMs }, true);
@@ -145,7 +151,7 @@ export class ScopeCatalog {
     );
   }
 
-  async #everywhere(name: string, options: ListOptions): Promise<ScopeTool> {
+  async #everywhere(name: string, options: ResolveOptions): Promise<ScopeTool> {
     const visible = [...this.#parts.visible()];
     const lists = await this.#lists(visible, 'stale', options);
     const owners: [string, Service, readonly RawTool[]][] = [];
@@ -197,7 +203,7 @@ export class ScopeCatalog {
   async #lists(
     visible: readonly (readonly [string, Service])[],
     refresh: 'never' | 'stale' | 'always',
-    options: ListOptions,
+    options: ResolveOptions,
     insist = false,
   ): Promise<(readonly RawTool[] | undefined)[]> {
     const lists: (readonly RawTool[] | undefined)[] = new Array(visible.length);
@@ -235,10 +241,11 @@ export class ScopeCatalog {
   }
 
   /** Waits at most `timeoutMs`; what is late goes on behind. */
-  async #within(work: Promise<unknown>, options: ListOptions): Promise<void> {
+  async #within(work: Promise<unknown>, options: ResolveOptions): Promise<void> {
     const { clock } = this.#parts;
     const queue = new WaitQueue<void>(clock);
-    const limits = { deadline: clock.now() + (options.timeoutMs ?? LIST_TIMEOUT_MS), signal: options.signal };
+    const { timeoutMs = LIST_TIMEOUT_MS, deadline = Number.POSITIVE_INFINITY, signal } = options;
+    const limits = { deadline: Math.min(clock.now() + timeoutMs, deadline), signal };
     const waiting = queue.wait(limits, (why) =>
       why === 'cancelled'
         ? new StoreError('CANCELLED', 'cancelled by the caller', { cause: options.signal?.reason })

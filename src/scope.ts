@@ -326,9 +326,14 @@ export class Scope {
     return options?.service === undefined ? this.#catalog.known(name) : undefined;
   }
 
-  #resolve(name: string, options: Pick<CallToolOptions, 'service' | 'timeoutMs' | 'signal'> = {}): Promise<ScopeTool> {
+  #resolve(
+    name: string,
+    options: Pick<CallToolOptions, 'service' | 'timeoutMs' | 'signal'> = {},
+    deadline: number,
+  ): Promise<ScopeTool> {
     const { service, timeoutMs, signal } = options;
     return this.#catalog.resolve(name, {
+      deadline,
       ...(service !== undefined && { service }),
       ...(timeoutMs !== undefined && { timeoutMs }),
       ...(signal && { signal }),
@@ -347,7 +352,7 @@ export class Scope {
     if (options) checkCallOptions(options);
     const params = checkArguments(args, name);
     this.#parts.assertOpen();
-    let tool = this.#known(name, options) ?? (await this.#resolve(name, options));
+    let tool = this.#known(name, options) ?? (await this.#resolve(name, options, deadline));
     for (let repaired = false; ; repaired = true) {
       const { service } = tool;
       if (options?.validateArguments ?? service.performance.calls.validateArguments)
@@ -363,7 +368,7 @@ export class Scope {
         if (repaired || !isStoreError(error) || error.rpcCode !== HEADER_MISMATCH) throw error;
       }
       await service.tools.fetch();
-      tool = await this.#resolve(name, options);
+      tool = await this.#resolve(name, options, deadline);
     }
   }
 
