@@ -2,6 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
+import { COMMANDS, GLOBAL_OPTIONS } from '../../src/cli/commands.js';
 import { ERROR_CODES } from '../../src/errors.js';
 import { checkServiceOptions, resolvePerformance } from '../../src/options.js';
 
@@ -64,4 +65,10 @@ it('docs/configuration.md has every option of a service', () => {
     name!.replaceAll('`', ''),
   );
   expect(documented.sort()).toEqual([...own, ...tools].sort());
+});
+
+it('docs/cli.md has every command and every common option as the help shows them', () => {
+  const text = page('cli.md').replaceAll('\\|', '|');
+  for (const { usage, summary } of Object.values(COMMANDS)) expect(text).toContain(`| \`${usage}\` | ${summary} |`);
+  for (const [flags] of GLOBAL_OPTIONS) expect(text).toContain(`| \`${flags}\` |`);
 });

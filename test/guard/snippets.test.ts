@@ -79,6 +79,8 @@ function prepare(home: string, withConfig: boolean): [folder: string, env: NodeJ
   for (const path of [join(folder, 'notes'), bin]) mkdirSync(path, { recursive: true });
   writeFileSync(join(folder, 'notes', 'a.txt'), 'the first note\n');
   writeFileSync(join(folder, 'notes', 'b.txt'), 'the second note\n');
+  const calls = ['a.txt', 'b.txt'].map((path) => ({ tool: 'files__read_file', arguments: { path } }));
+  writeFileSync(join(folder, 'calls.jsonl'), calls.map((call) => `${JSON.stringify(call)}\n`).join(''));
   if (withConfig) {
     const memory = {
       command: 'npx',
