@@ -1,5 +1,9 @@
 /** Knows an MCP server inside this process whose tools, delays and faults a test scripts; no transport is under test. */
 
+// What a store loads at its first connect: loaded before, so that a connect takes promises alone and no disk.
+import '@modelcontextprotocol/client';
+import '../../src/connection/memory.js';
+import '../../src/connection/wrapped.js';
 import type { ServerObject } from '../../src/connection/memory.js';
 import { MCPStore, type OpenOptions } from '../../src/store.js';
 import { FakeClock } from './fake-clock.js';
