@@ -3,6 +3,7 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { PROTOCOL_VERSION_META_KEY } from '@modelcontextprotocol/client';
 import { StoreError } from '../errors.js';
+import { redacting } from './redact.js';
 
 /** Derived from the connection or the message: nobody may set them from outside, or header and body could disagree. */
 const OWNED: ReadonlySet<string> = new Set([
@@ -120,19 +121,13 @@ export function headerOf(
 
 /** Takes configured secrets out of a text that a server sent: it may echo what it was given. */
 export function redactor(url: URL, headers: readonly string[]): (text: string) => string {
-  const secrets = new Set<string>();
-  const add = (value: string): void => {
-    if (value.length >= 6) secrets.add(value);
-  };
+  const secrets: string[] = [];
   for (let at = 1; at < headers.length; at += 2) {
     const value = headers[at]!;
-    add(value);
+    secrets.push(value);
     // `Bearer abc`: the server may well echo only the second half.
-    for (const part of value.split(/\s+/).slice(1)) add(part);
+    secrets.push(...value.split(/\s+/).slice(1));
   }
-  for (const value of url.searchParams.values()) add(value);
-  add(url.password);
-  if (url.search.length > 1) add(url.search);
-  const ordered = [...secrets].sort((a, b) => b.length - a.length);
-  return (text) => ordered.reduce((shown, secret) => shown.replaceAll(secret, '***'), text);
+  secrets.push(...url.searchParams.values(), url.password, url.search);
+  return redacting(secrets);
 }

@@ -187,8 +187,10 @@ function spawnFailed(options: ProcessOptions, error: NodeJS.ErrnoException): Sto
       : code === 'EACCES'
         ? 'not executable'
         : error.message;
+  // Node's own error carries the arguments, which may be secret.
+  const cause = Object.assign(new Error(`spawn ${options.command} ${code}`), { code });
   return new StoreError('SPAWN_FAILED', `cannot start ${options.command}: ${what}`, {
-    cause: error,
+    cause,
     figures: {
       errno: code,
       retryable: code === 'EAGAIN' || code === 'EMFILE' || code === 'ENFILE' || code === 'ENOMEM',

@@ -8,6 +8,7 @@ import { Framer, idIn } from './framing.js';
 import { deliver, encode } from './messages.js';
 import { Pending, type PendingRequest } from './pending.js';
 import { ServerProcess } from './process.js';
+import { processSecrets, redacting } from './redact.js';
 
 /** About twenty small answers. */
 const PIECE_BYTES = 2 * 1024;
@@ -36,6 +37,7 @@ export class StdioChannel implements Channel {
   readonly #options: StdioOptions;
   readonly #pending: Pending;
   readonly #framer: Framer;
+  readonly #redact: (text: string) => string;
   #process: ServerProcess | undefined;
   #starting: Promise<void> | undefined;
   /** Lines that wait to be written, and beside each the request of ours that it belongs to. */
@@ -52,12 +54,13 @@ export class StdioChannel implements Channel {
   #reason: Error | undefined;
 
   constructor(options: StdioOptions) {
-    this.#options = options;
+    this.#redact = redacting(processSecrets(options.env, options.args));
+    this.#options = { ...options, onStderr: options.onStderr && ((text) => options.onStderr?.(this.#redact(text))) };
     this.#pending = new Pending(options.clock, (request, reason) => this.#cancel(request, reason));
     this.#framer = new Framer(
       {
         message: (value) => deliver(value, this.#pending, this),
-        noise: (line) => options.onNoise?.(line),
+        noise: (line) => options.onNoise?.(this.#redact(line)),
         tooLarge: (edges) => this.#tooLarge(edges),
       },
       options.maxMessageBytes,
@@ -221,7 +224,7 @@ export class StdioChannel implements Channel {
 
   #lost(): void {
     const server = this.#process!;
-    const tail = server.stderrTail();
+    const tail = this.#redact(server.stderrTail());
     this.#end(new Error(`the server ${server.exitText()}${tail ? `; stderr: ${tail}` : ''}`));
     void server.stop(0);
   }
