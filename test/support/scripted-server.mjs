@@ -53,11 +53,16 @@ function start() {
   }
   const exit = script.exitAtStart;
   if (exit && starts <= (exit.starts ?? Number.POSITIVE_INFINITY)) {
-    process.stderr.write(`${exit.stderr ?? ''}\n`, () => process.exit(exit.code ?? 1));
+    process.stderr.write(`${filled(exit.stderr)}\n`, () => process.exit(exit.code ?? 1));
     return;
   }
   if (script.stderrBytes) flood(script.stderrBytes);
   if (!script.fork) setTimeout(listen, script.startDelayMs ?? 0);
+}
+
+/** Servers like to print what they were given: `$API_KEY` stands for that variable. */
+function filled(text = '') {
+  return text.replaceAll('$API_KEY', process.env.API_KEY);
 }
 
 function listen() {
@@ -180,7 +185,7 @@ const EXTRA = {
   },
   exit: ({ code, stderr, ms }) =>
     pause(ms ?? 0).then(() => {
-      process.stderr.write(stderr ?? '', () => process.exit(code ?? 1));
+      process.stderr.write(filled(stderr), () => process.exit(code ?? 1));
     }),
   /** Writes `lines` as they are, each in a write of its own; `open` leaves out the last newline. */
   async raw({ lines, open }, id) {
