@@ -22,6 +22,9 @@ export interface HeldLock {
   release(): Promise<void>;
 }
 
+/** A holder writes its name right after making the file; a lock without one is of a process that died in between. */
+const UNNAMED_STALE_MS = 1_000;
+
 interface Holder {
   pid: number;
   place: string;
@@ -100,7 +103,8 @@ async function isStale(path: string, staleMs: number): Promise<boolean> {
   const holder = await holderOf(path);
   if (holder !== undefined && holder.place === place() && !isAlive(holder.pid)) return true;
   const info = await stat(path).catch(() => undefined);
-  return info !== undefined && Date.now() - info.mtimeMs > staleMs;
+  const limitMs = holder === undefined ? Math.min(UNNAMED_STALE_MS, staleMs) : staleMs;
+  return info !== undefined && Date.now() - info.mtimeMs > limitMs;
 }
 
 async function holderOf(path: string): Promise<Holder | undefined> {

@@ -158,6 +158,14 @@ describe('a lock', () => {
     expect(await readdir(folder)).toEqual([]);
   });
 
+  it('is taken over within two seconds where its maker died before it wrote its name (F39)', async () => {
+    const path = join(folder, 'lock');
+    await writeFile(path, '');
+    await expect(acquireLock(path, { timeoutMs: 50 })).rejects.toMatchObject({ code: 'ELOCKED' });
+    await (await acquireLock(path, { timeoutMs: 2_000 })).release();
+    expect(await readdir(folder)).toEqual([]);
+  });
+
   it('is taken over at once from a dead process, and by age from one that cannot be looked up', async () => {
     const path = join(folder, 'lock');
     const mine = await acquireLock(path);
