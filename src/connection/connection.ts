@@ -53,7 +53,7 @@ export class Connection {
   used = 0;
   /** Did it ever answer a request? A start that never did counts as failed. */
   answered = false;
-  /** Monotonic time of the last use or answer. */
+  /** Monotonic time of the last use; a health check is none, or nothing would ever idle. */
   lastUsedAt: number;
   /** Called once when the connection has ended, with the reason. */
   onClose: ((reason: Error) => void) | undefined;
@@ -139,7 +139,6 @@ export class Connection {
     } catch (error) {
       if (!(error instanceof StoreError) || error.executed !== 'yes') throw error;
     }
-    this.lastUsedAt = Math.max(this.lastUsedAt, this.#clock.now());
   }
 
   /**
