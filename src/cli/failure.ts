@@ -1,6 +1,7 @@
 /** Knows how a failure is told on a terminal: its code, its message, the server's last words, and what to do. */
 
 import { safeLine, safeText } from '../_util/terminal-safe.js';
+import { GIVEN } from './given.js';
 import type { Output } from './output.js';
 
 /** What an error of ours has, whichever of our classes it is. */
@@ -8,6 +9,7 @@ export interface Failure {
   code: string;
   message: string;
   exitCode: number;
+  service?: string | undefined;
   hint?: string | undefined;
   figures?: Readonly<Record<string, unknown>> | undefined;
   cause?: unknown;
@@ -29,7 +31,7 @@ const HINTS: Readonly<Record<string, string>> = {
   CONNECT_FAILED: 'Check the address and that the server runs.',
   SERVICE_DOWN: 'mcpstore check <service> tells why.',
   TOOL_ERROR: 'The text above is what the tool says.',
-  RPC_ERROR: 'The server answered with this error; mcpstore tools <service> <tool> shows what the tool takes.',
+  RPC_ERROR: 'The server answered with this error; check what was asked of it.',
   TIMEOUT: 'Give it more time with --timeout-ms.',
   CANCELLED: 'It was stopped before it was done.',
   LIMIT_EXCEEDED: 'Run fewer at a time, or raise calls.queueLimit.',
@@ -62,8 +64,8 @@ export function failureOf(thrown: unknown): Failure {
 }
 
 /** That a service is given up for now, and when it is tried again, means little to a process that ends: why it is does. */
-function rootOf(error: Failure & Error & { service?: string }): Failure {
-  const cause = error.cause as (Failure & Error & { service?: string }) | undefined;
+function rootOf(error: Failure & Error): Failure {
+  const cause = error.cause as (Failure & Error) | undefined;
   if (error.code !== 'SERVICE_DOWN' || !(cause instanceof Error) || !('exitCode' in cause)) return error;
   const service = cause.service ?? error.service;
   const message =
@@ -73,6 +75,7 @@ function rootOf(error: Failure & Error & { service?: string }): Failure {
     code: cause.code,
     message,
     exitCode: cause.exitCode,
+    service,
     hint: cause.hint,
     figures: cause.figures,
     cause: cause.cause,
@@ -86,7 +89,14 @@ export function named<E extends Error>(error: E, service: string): E {
   return error;
 }
 
-export function hintOf(failure: Failure): string {
+/** @param command - the one that failed, for the hint that names it */
+export function hintOf(failure: Failure, command = '<command>'): string {
+  const { service } = failure;
+  const known = service === undefined || service === GIVEN ? '<service>' : service;
+  return hintFor(failure).replaceAll('<service>', known).replaceAll('<command>', command);
+}
+
+function hintFor(failure: Failure): string {
   const { code, hint, message } = failure;
   if (code === 'CONFIG_INVALID') {
     const input = /the input "([^"]*)" has no answer/.exec(message)?.[1];
@@ -99,20 +109,20 @@ export function hintOf(failure: Failure): string {
 }
 
 /** `error CODE: message`, the end of the server's stderr where it is the cause, and `hint: …`. */
-export function tellFailure(out: Output, failure: Failure): void {
+export function tellFailure(out: Output, failure: Failure, command?: string): void {
   const { red, dim } = out.errorColors;
   const [message, tail] = withoutTail(failure.message);
   const words = tail ?? tailOf(failure.cause);
   out.error(`${red(`error ${failure.code}`)}: ${safeLine(message)}`);
   for (const line of words === undefined ? [] : safeText(words).trimEnd().split('\n').slice(-10))
     out.error(dim(`  stderr | ${line}`));
-  out.error(`${dim('hint:')} ${safeLine(hintOf(failure))}`);
+  out.error(`${dim('hint:')} ${safeLine(hintOf(failure, command))}`);
 }
 
 /** With `--json`: the same on stdout, where nothing stands there yet. */
-export function failureJson(failure: Failure): Record<string, unknown> {
+export function failureJson(failure: Failure, command?: string): Record<string, unknown> {
   const { code, message } = failure;
-  return { error: { ...(failure.toJSON?.() ?? { code, message }), hint: hintOf(failure) } };
+  return { error: { ...(failure.toJSON?.() ?? { code, message }), hint: hintOf(failure, command) } };
 }
 
 const MARK = '; stderr: ';

@@ -59,10 +59,10 @@ async function failed(thrown: unknown, out: Output, interrupts: Interrupts, aske
     out.note(interrupts.signal.aborted ? String((interrupts.signal.reason as Error).message) : 'stopped');
     return interrupts.exitCode;
   }
-  const name = asked.kind === 'command' ? asked.name : '<command>';
-  const failure = failureOf(thrown instanceof CommanderError ? usageOf(thrown, name) : thrown);
-  tellFailure(out, failure);
-  if (isJson(asked.args) && !out.wrote) await out.json(failureJson(failure));
+  const name = asked.kind === 'command' ? asked.name : undefined;
+  const failure = failureOf(thrown instanceof CommanderError ? usageOf(thrown) : thrown);
+  tellFailure(out, failure, name);
+  if (isJson(asked.args) && !out.wrote) await out.json(failureJson(failure, name));
   return failure.exitCode;
 }
 
@@ -98,10 +98,10 @@ function parse(name: string, summary: string, module: CommandModule, words: read
 }
 
 /** Commander's own words, with its suggestion as the hint. */
-function usageOf(error: CommanderError, name: string): UsageError {
+function usageOf(error: CommanderError): UsageError {
   const [message = '', suggestion] = error.message.replace(/^error: /, '').split('\n');
   const hint = /\(Did you mean (.*)\?\)/.exec(suggestion ?? '')?.[1];
-  const help = `mcpstore help ${name} shows what it takes.`;
+  const help = 'mcpstore help <command> shows what it takes.';
   const isFlag = error.code === 'commander.unknownOption';
   const after = isFlag ? `The words of another program go after --; ${help}` : help;
   return new UsageError(message, hint ? `Did you mean ${hint}?` : after);

@@ -2,6 +2,7 @@
 
 import { nearest } from '../_util/nearest.js';
 import type { ConfigDocument, FoundConfig, MCPStore, Scope, ServiceConfig } from '../index.js';
+import { GIVEN } from './given.js';
 import { inputsOf, type Wanted } from './inputs.js';
 import type { Interrupts } from './interrupts.js';
 import type { Output } from './output.js';
@@ -27,9 +28,6 @@ export interface Opened {
   found: FoundConfig | undefined;
   document: ConfigDocument | undefined;
 }
-
-/** A service given on the command line is known by this name. */
-export const GIVEN = 'server';
 
 export class Run {
   readonly options: Globals;

@@ -3,8 +3,9 @@
 import { dirname, isAbsolute, relative, resolve, sep } from 'node:path';
 import type { Command } from 'commander';
 import type { FoundConfig, ServiceConfig } from '../index.js';
+import { GIVEN } from './given.js';
 import type { Wanted } from './inputs.js';
-import { GIVEN, type Opened, type Run } from './session.js';
+import type { Opened, Run } from './session.js';
 import { collect, pairOf, UsageError } from './usage.js';
 import { splitWords } from './words.js';
 

@@ -2,7 +2,6 @@
 
 import type { Scope, ToolInfo } from '../index.js';
 import { named } from './failure.js';
-import { GIVEN } from './session.js';
 
 /** A person waits for a download rather than starting it again and again. */
 export const LIST_TIMEOUT_MS = 120_000;
@@ -23,7 +22,7 @@ export async function listOf(scope: Scope, service: string | undefined, options:
   const tools = await scope.listTools({ ...options, service });
   if (tools.length > 0) return tools;
   const problem = scope.problems().find((entry) => entry.service === service);
-  if (problem) throw service === GIVEN ? problem.error : named(problem.error, service);
+  if (problem) throw named(problem.error, service);
   return tools;
 }
 
