@@ -1,6 +1,5 @@
 /** Faults in what a server writes: noise, half lines, odd encodings, messages that are too large or not to be understood. */
 
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { CallToolResult, MCPStore, StoreEvents } from '../../src/index.js';
 import { cleanUp, failure, openStore, type Script, scripted, textIn, until } from '../support/harness.js';
@@ -108,18 +107,21 @@ describe('F10: an answer of 100 MB', () => {
       globalThis.gc?.();
       const before = process.memoryUsage().rss;
       let peak = before;
+      // What one turn of the event loop computes: on a busy machine the clock would also count others' work.
+      let worst = 0;
+      let since = process.cpuUsage();
       const watch = setInterval(() => {
-        peak = Math.max(peak, process.memoryUsage().rss);
-      }, 10);
-      const lag = monitorEventLoopDelay({ resolution: 5 });
-      lag.enable();
+        const { user, system } = process.cpuUsage(since);
+        since = process.cpuUsage();
+        worst = Math.max(worst, (user + system) / 1_000);
+        peak = Math.max(peak, process.memoryUsage.rss());
+      }, 1);
       const error = await failure(store.callTool('a__huge', { bytes: BYTES, id }, { timeoutMs: 40_000 }));
-      lag.disable();
       clearInterval(watch);
       expect(error).toMatchObject({ code: 'MESSAGE_TOO_LARGE', executed: 'yes', tool: 'huge' });
       expect(peak - before).toBeLessThanOrEqual(3 * 10 * MIB + 16 * MIB);
-      // On a busy machine the process itself may be put aside, so the usual delay counts and not the longest.
-      expect(lag.percentile(99) / 1e6).toBeLessThan(50);
+      expect(worst).toBeGreaterThan(0);
+      expect(worst).toBeLessThan(50);
       await stillWorks(store);
       end.abort();
       expect((await beside).code).toBe('CANCELLED');
