@@ -1,6 +1,7 @@
 /** The bench's command line: runs rows one after the other, each in a fresh process, and shows what they measured. */
 
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { loadavg } from 'node:os';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import { machine, markdown, terminal } from './lib/report.mjs';
@@ -10,7 +11,7 @@ import { ROWS } from './rows/index.mjs';
 const USAGE = `npm run bench -- [options]
   --quick        a smoke test: a few short rounds, figures worth little
   --only a,b     these rows alone: ${Object.keys(ROWS).join(', ')}
-  --rounds N     rounds of each row (15; 5 with --quick)
+  --rounds N     rounds of each row (15; 3 with --quick)
   --seed N       of the order within the rounds (1)
   --json FILE    where the figures go (.cache/bench.json)
   --markdown     print the table as Markdown`;
@@ -39,6 +40,9 @@ export async function main(argv) {
   }
   const { quick, only, rounds, seed } = options;
   const given = JSON.stringify({ quick, seed: Number(seed), ...(rounds && { rounds: Number(rounds) }) });
+  // What else runs now is measured too: above a small load even ratios are worth little.
+  const load = +loadavg()[0].toFixed(2);
+  if (load > 0.7) process.stderr.write(`the machine is busy (load ${load}): figures will be worse than they are\n`);
   const results = [];
   for (const id of only?.split(',') ?? Object.keys(ROWS)) {
     process.stderr.write(`${id} … `);
@@ -53,7 +57,7 @@ export async function main(argv) {
   mkdirSync(dirname(options.json), { recursive: true });
   writeFileSync(
     options.json,
-    `${JSON.stringify({ machine: of, quick, seed: Number(seed), rows: results }, null, 2)}\n`,
+    `${JSON.stringify({ machine: of, load, quick, seed: Number(seed), rows: results }, null, 2)}\n`,
   );
   console.error(`\nfigures: ${options.json}`);
   return results.some(({ problems }) => problems.length > 0) ? 1 : 0;

@@ -10,7 +10,7 @@ import { seeded } from './lib/stats.mjs';
 import { loadRow } from './rows/index.mjs';
 
 const [id, given = '{}'] = process.argv.slice(2);
-const { quick = false, seed = 1, subjects, rounds = quick ? 5 : 15, sliceMs = quick ? 40 : 150 } = JSON.parse(given);
+const { quick = false, seed = 1, subjects, rounds = quick ? 3 : 15, sliceMs = quick ? 40 : 150 } = JSON.parse(given);
 const dir = mkdtempSync(join(tmpdir(), 'mcpstore-bench-'));
 
 /** What a row is given: how long and how often, whom, its random numbers, and a folder that goes with it. */
