@@ -264,7 +264,8 @@ export class ScopeCatalog {
     const cause = service.problem ?? service.tools.problem ?? service.failure;
     // While it is being asked, time is up: what failed before is only the cause.
     if (cause && !service.tools.fetching)
-      return new StoreError(cause.code, cause.message, {
+      // A problem of the configuration names the place in it.
+      return new StoreError(cause.code, cause === service.problem ? cause.message : `${local}: ${cause.message}`, {
         service: local,
         executed: 'no',
         figures: cause.figures,
@@ -272,7 +273,9 @@ export class ScopeCatalog {
         rpcCode: cause.rpcCode,
         cause: cause.cause ?? cause,
       });
-    const text = `no tool list yet: it is still ${service.state.name}${cause ? `; before: ${cause.message}` : ''}`;
+    const state = service.state.name;
+    const why = state === 'ready' ? 'it does not answer tools/list' : `it is still ${state}`;
+    const text = `${local}: no tool list yet: ${why}${cause ? `; before: ${cause.message}` : ''}`;
     return new StoreError('TIMEOUT', text, { service: local, cause });
   }
 

@@ -198,5 +198,5 @@ describe('a service’s limit', () => {
     expect(most).toBe(16);
     expect([limit.running, limit.waiting, running, clock.timers]).toEqual([0, 0, 0, 0]);
     expect(getEventListeners(shared.signal, 'abort').length).toBe(0);
-  });
+  }, 60_000);
 });
