@@ -1,5 +1,7 @@
 /** Knows how newline-delimited JSON comes out of a byte stream; leaves what the messages mean to others. */
 
+import { isAscii } from 'node:buffer';
+
 /** What the framer reports; each is called synchronously, in stream order. */
 export interface FrameSink {
   /** One parsed JSON value that is an object or an array. */
@@ -54,7 +56,7 @@ export class Framer {
 
   /** Whole lines of one chunk, decoded together: one decode of 64 KiB costs less than one for each line. */
   #lines(chunk: Buffer, from: number, last: number): void {
-    const text = chunk.toString('utf8', from, last);
+    const text = decode(chunk.subarray(from, last));
     let start = 0;
     for (;;) {
       const end = text.indexOf('\n', start);
@@ -94,7 +96,7 @@ export class Framer {
     const line = this.#held.length === 0 ? end : Buffer.concat([...this.#held, end]);
     this.#held = [];
     this.#heldBytes = 0;
-    this.#line(line.toString('utf8'));
+    this.#line(decode(line));
   }
 
   #line(raw: string): void {
@@ -125,6 +127,11 @@ function lastOf(pieces: readonly Buffer[]): Buffer {
   let from = pieces.length;
   for (let bytes = 0; from > 0 && bytes < EDGE_BYTES; bytes += pieces[from]!.length) from--;
   return lastBytes(Buffer.alloc(0), Buffer.concat(pieces.slice(from)));
+}
+
+/** Most messages are ASCII, and Latin-1 decodes that without looking at each byte for a sequence. */
+function decode(bytes: Buffer): string {
+  return bytes.toString(isAscii(bytes) ? 'latin1' : 'utf8');
 }
 
 function lastBytes(before: Buffer, more: Buffer): Buffer {

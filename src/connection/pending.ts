@@ -104,10 +104,7 @@ export class Pending {
     this.#remove(request);
     const { result, error } = answer;
     if (error === undefined && typeof result === 'object' && result !== null) request.resolve(result as RpcResult);
-    else
-      request.reject(
-        result === undefined && error !== undefined ? rpcError(request.method, error) : malformed(request),
-      );
+    else request.reject(result === undefined && error !== undefined ? rpcError(error) : malformed(request));
     return true;
   }
 
@@ -221,17 +218,13 @@ function connectionLost(request: PendingRequest, reason: Error): StoreError {
       });
 }
 
-function rpcError(method: string, error: unknown): StoreError {
+function rpcError(error: unknown): StoreError {
   const { code, message, data } = (typeof error === 'object' && error !== null ? error : {}) as Record<string, unknown>;
-  return new StoreError(
-    'RPC_ERROR',
-    `${method}: ${typeof message === 'string' ? message : 'error without a message'}`,
-    {
-      executed: 'yes',
-      rpcCode: typeof code === 'number' ? code : undefined,
-      data,
-    },
-  );
+  return new StoreError('RPC_ERROR', typeof message === 'string' ? message : 'an error without a message', {
+    executed: 'yes',
+    rpcCode: typeof code === 'number' ? code : undefined,
+    data,
+  });
 }
 
 function malformed(request: PendingRequest): StoreError {

@@ -44,6 +44,12 @@ class Counter {
     this.#micros.record(Math.max(1, Math.round(record.totalMs * 1000)));
   }
 
+  /** Takes in what another has counted. */
+  join(other: Counter): void {
+    for (const key of Object.keys(this.counts) as (keyof typeof this.counts)[]) this.counts[key] += other.counts[key];
+    this.#micros.add(other.#micros);
+  }
+
   get stats(): CallStats {
     const { ok, toolErrors, failed, unknown, notSent } = this.counts;
     const histogram = this.#micros;
@@ -62,11 +68,9 @@ class Counter {
 }
 
 export class Stats {
-  readonly #total = new Counter();
   readonly #services = new Map<string, Counter>();
 
   add(record: CallRecord): void {
-    this.#total.add(record);
     let counter = this.#services.get(record.service);
     if (counter === undefined) {
       counter = new Counter();
@@ -75,8 +79,11 @@ export class Stats {
     counter.add(record);
   }
 
+  /** Joined when somebody asks: a call is counted once. */
   get total(): CallStats {
-    return this.#total.stats;
+    const total = new Counter();
+    for (const counter of this.#services.values()) total.join(counter);
+    return total.stats;
   }
 
   /** Services that were called. */

@@ -1,5 +1,6 @@
 /** Knows one service's tools: the list as last seen, in this run or an earlier one, and when to fetch it anew. */
 
+import { createHash } from 'node:crypto';
 import type { Clock, Timer } from '../_util/clock.js';
 import type { RememberedLists } from '../catalog/remembered.js';
 import { factsOf, type RawTool, type ToolFacts, usableTools } from '../catalog/tool.js';
@@ -27,7 +28,8 @@ export class ToolList {
   readonly #options: ToolListOptions;
   /** Seen from the running server in this run. */
   #live: readonly RawTool[] | undefined;
-  #liveText = '';
+  /** Digest of the list in memory. */
+  #digest = '';
   #byName: Map<string, RawTool> | undefined;
   #facts = new Map<string, ToolFacts>();
   #freshUntil = Number.POSITIVE_INFINITY;
@@ -141,9 +143,9 @@ export class ToolList {
   }
 
   #take(tools: RawTool[]): void {
-    const text = JSON.stringify(tools);
-    const same = this.#live !== undefined && text === this.#liveText;
-    this.#liveText = text;
+    const digest = createHash('sha256').update(JSON.stringify(tools)).digest('base64');
+    const same = this.#live !== undefined && digest === this.#digest;
+    this.#digest = digest;
     if (same) return;
     this.#live = tools;
     this.#byName = undefined;

@@ -355,7 +355,7 @@ describe('a batch of a store', () => {
       ['not_sent', 'SERVICE_UNKNOWN'],
     ]);
     for (const { status, error } of results) if (status === 'not_sent') expect(error!.executed).toBe('no');
-    expect(results[2]!.error).toMatchObject({ executed: 'yes', attempts: 1, message: 's__broken: tools/call: broken' });
+    expect(results[2]!.error).toMatchObject({ executed: 'yes', attempts: 1, message: 's__broken: broken' });
     expect(results[0]).toMatchObject({ durationMs: 10, attempts: 1, fromCache: false });
     expect(totals).toMatchObject({ calls: 10, ok: 2, tool_error: 1, failed: 1, not_sent: 6 });
     await store.close();

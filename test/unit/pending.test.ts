@@ -69,14 +69,14 @@ describe('requests under way', () => {
     pending.settle({ id: last().id, error: { code: -32602, message: 'bad', data: { at: 'x' } } });
     expect(await failed).toMatchObject({
       code: 'RPC_ERROR',
-      message: 'tools/call: bad',
+      message: 'bad',
       rpcCode: -32602,
       data: { at: 'x' },
       executed: 'yes',
     });
     const odd = failure(open());
     pending.settle({ id: last().id, error: 'broken' });
-    expect(await odd).toMatchObject({ code: 'RPC_ERROR', message: 'tools/call: error without a message' });
+    expect(await odd).toMatchObject({ code: 'RPC_ERROR', message: 'an error without a message' });
   });
 
   it('F16: result and error both, neither, or no object is PROTOCOL_ERROR', async () => {
