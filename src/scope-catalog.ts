@@ -136,24 +136,34 @@ export class ScopeCatalog {
   }
 
   async #inService(service: Service, local: string, name: string, options: ResolveOptions): Promise<ScopeTool> {
+    // Says SERVICE_DOWN, also where its list is remembered.
+    if (service.definition?.disabled) service.start();
     // A call to one service is bounded by its own time-out, which may be longer than that of a list.
-    const timeoutMs = options.timeoutMs ?? service.performance.calls.callTimeoutMs;
-    const [list] = await this.#lists([[local, service]], 'stale', { ...options, timeoutMs }, true);
-    this.#put(service, local, list ?? []);
-    const direct = this.#index.get(name);
-    const tool = this.#index.tool(service, name) ?? (direct?.service === service ? direct : undefined);
+    const bounded = { ...options, timeoutMs: options.timeoutMs ?? service.performance.calls.callTimeoutMs };
+    const asked = [[local, service]] as const;
+    let [list] = await this.#lists(asked, 'stale', bounded, true);
+    let tool = this.#among(service, local, list, name);
+    if (tool === undefined && list !== undefined && service.tools.stale) {
+      // A list of an earlier run may lack what the server has now.
+      [list] = await this.#lists(asked, 'always', bounded, true);
+      tool = this.#among(service, local, list, name);
+    }
     if (tool) return tool;
     if (list === undefined) throw this.#noList(local, service);
-    throw this.#unknownTool(
-      name,
-      list.map((entry) => exposedName(local, entry.name)),
-      local,
-    );
+    const candidates = list.map((entry) => exposedName(local, entry.name));
+    throw this.#unknownTool(name, candidates, local);
   }
 
-  async #everywhere(name: string, options: ResolveOptions): Promise<ScopeTool> {
+  /** The tool of this name, the server's own or the exposed one, in one service's list. */
+  #among(service: Service, local: string, list: readonly RawTool[] | undefined, name: string): ScopeTool | undefined {
+    this.#put(service, local, list ?? []);
+    const exposed = this.#index.get(name);
+    return this.#index.tool(service, name) ?? (exposed?.service === service ? exposed : undefined);
+  }
+
+  async #everywhere(name: string, options: ResolveOptions, refresh: 'stale' | 'always' = 'stale'): Promise<ScopeTool> {
     const visible = [...this.#parts.visible()];
-    const lists = await this.#lists(visible, 'stale', options);
+    const lists = await this.#lists(visible, refresh, options);
     const owners: [string, Service, readonly RawTool[]][] = [];
     for (const [i, [local, service]] of visible.entries()) {
       const list = lists[i];
@@ -161,6 +171,11 @@ export class ScopeCatalog {
         owners.push([local, service, list]);
     }
     if (owners.length === 0) {
+      // Lists of an earlier run may lack what the servers have now: asked once, before the name counts as unknown.
+      const stale = visible.some(
+        ([, service], i) => lists[i] !== undefined && service.tools.stale && !failing(service, this.#overdue),
+      );
+      if (stale && refresh === 'stale') return this.#everywhere(name, options, 'always');
       const candidates = visible.flatMap(([local], i) => (lists[i] ?? []).map((tool) => exposedName(local, tool.name)));
       throw this.#unknownTool(name, candidates, undefined);
     }

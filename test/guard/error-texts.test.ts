@@ -162,7 +162,7 @@ it('an error answer', async () => {
   const { clock, store } = await open({ files: { read: { run } } });
   expect(await read(clock, store.callTool('files__read'))).toMatchInlineSnapshot(`
     [
-      "RPC_ERROR: files__read: tools/call: path must be absolute",
+      "RPC_ERROR: files__read: path must be absolute",
       "executed: yes",
     ]
   `);
