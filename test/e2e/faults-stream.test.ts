@@ -60,8 +60,8 @@ describe('noise', () => {
     });
     globalThis.gc?.();
     const before = process.memoryUsage().rss;
-    await store.callTool('a__flood', { bytes: 96 * MIB });
-    await until(() => bytes >= 96 * MIB, 'stderr is drained', 30_000);
+    await store.callTool('a__flood', { bytes: 256 * MIB });
+    await until(() => bytes >= 256 * MIB, 'stderr is drained', 30_000);
     await stillWorks(store);
     expect(process.memoryUsage().rss - before).toBeLessThan(128 * MIB);
     const error = await failure(store.callTool('a__exit', { code: 1, stderr: 'last words' }));
