@@ -91,7 +91,7 @@ async function attempt(
 ): Promise<Connection> {
   const sdk = await import('@modelcontextprotocol/client');
   options.signal?.throwIfAborted();
-  const opened = await open(definition, options);
+  const opened = await openWithin(definition, options, deadline);
   const client: Client = new sdk.Client(CLIENT_INFO, {
     capabilities: {},
     versionNegotiation: {
@@ -123,6 +123,17 @@ async function attempt(
     const reason = opened.channel.closeReason;
     await opened.channel.close().catch(() => {});
     throw connectError(definition, options, error, reason);
+  }
+}
+
+/** A server object's factory is the user's own code: it may throw, or never come to an end. */
+async function openWithin(definition: EndpointDefinition, options: ConnectOptions, deadline: number): Promise<Opened> {
+  const opening = open(definition, options);
+  try {
+    return await within(opening, deadline, options);
+  } catch (error) {
+    opening.then(({ channel }) => channel.close()).catch(() => {});
+    throw connectError(definition, options, error, undefined);
   }
 }
 
@@ -186,6 +197,14 @@ function within<T>(promise: Promise<T>, deadline: number, options: ConnectOption
   });
 }
 
+/** What a silent handshake looks like from here. */
+const SILENCE: Record<EndpointDefinition['kind'], string> = {
+  stdio: 'the process runs but does not answer initialize',
+  memory: 'the server object does not answer',
+  http: 'connected or connecting, no answer',
+  sse: 'connected or connecting, no answer',
+};
+
 class HandshakeTimeout extends Error {
   constructor(ms: number) {
     super(`no answer to the handshake within ${ms} ms`);
@@ -221,7 +240,7 @@ function connectError(
   const local = definition.kind === 'stdio' || definition.kind === 'memory';
   const silent = cause instanceof HandshakeTimeout;
   const what = silent
-    ? `${cause.message} (${local ? 'the process runs but does not answer initialize' : 'connected or connecting, no answer'})`
+    ? `${cause.message} (${SILENCE[definition.kind]})`
     : (reason?.message ?? cause.message);
   const probe = !silent && /tim(ed|e) ?out/i.test(cause.message) ? 'silent' : undefined;
   return new StoreError(local ? 'START_FAILED' : 'CONNECT_FAILED', what, {
