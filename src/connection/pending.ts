@@ -85,12 +85,13 @@ export class Pending {
         request.offAbort = onAbort(signal, () =>
           this.#giveUp(request, cancelled(signal, executed(request)), 'cancelled by the caller'),
         );
-      this.#arm(dueOf(request, now));
       try {
         send(request);
       } catch (error) {
         this.fail(request, error instanceof Error ? error : new Error(String(error)));
+        return;
       }
+      this.#arm(dueOf(request, now));
     });
   }
 

@@ -4,7 +4,7 @@ import type { JSONRPCMessage, Transport, TransportSendOptions } from '@modelcont
 import type { Clock } from '../_util/clock.js';
 import { asError, StoreError } from '../errors.js';
 import type { Channel, RequestOptions, RpcResult } from './channel.js';
-import { deliver, wireParams } from './messages.js';
+import { deliver, stringify, wireParams } from './messages.js';
 import { Pending, type PendingRequest } from './pending.js';
 
 export class WrappedChannel implements Channel {
@@ -67,7 +67,7 @@ export class WrappedChannel implements Channel {
         method,
         params: wireParams(request, params, this.#envelope),
       };
-      this.#inner.send(message).catch((error: unknown) => this.#pending.fail(request, sendFailed(error)));
+      this.#inner.send(message).catch((error: unknown) => this.#pending.fail(request, sendFailed(message, error)));
     });
   }
 
@@ -90,8 +90,13 @@ export class WrappedChannel implements Channel {
   }
 }
 
-/** A transport that refuses to send has not said how far it got. */
-function sendFailed(error: unknown): StoreError {
+/** A transport that refuses to send has not said how far it got, but what JSON cannot carry never left. */
+function sendFailed(message: object, error: unknown): StoreError {
+  try {
+    stringify(message);
+  } catch (unsendable) {
+    return unsendable as StoreError;
+  }
   const cause = asError(error);
   return new StoreError('OUTCOME_UNKNOWN', `the request could not be sent completely: ${cause.message}`, {
     executed: 'unknown',

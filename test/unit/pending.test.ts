@@ -229,7 +229,7 @@ describe('requests under way', () => {
       }),
     );
     expect((await failed).message).toBe('cannot send');
-    expect(pending.size).toBe(0);
+    expect([pending.size, clock.timers]).toEqual([0, 0]);
   });
 
   it('looks at a thousand deadlines that fall together in one sweep', async () => {
