@@ -239,9 +239,7 @@ function connectError(
   if (status === 403) return new StoreError('FORBIDDEN', 'the server refuses these credentials (403)', { cause });
   const local = definition.kind === 'stdio' || definition.kind === 'memory';
   const silent = cause instanceof HandshakeTimeout;
-  const what = silent
-    ? `${cause.message} (${SILENCE[definition.kind]})`
-    : (reason?.message ?? cause.message);
+  const what = silent ? `${cause.message} (${SILENCE[definition.kind]})` : (reason?.message ?? cause.message);
   const probe = !silent && /tim(ed|e) ?out/i.test(cause.message) ? 'silent' : undefined;
   return new StoreError(local ? 'START_FAILED' : 'CONNECT_FAILED', what, {
     cause,
