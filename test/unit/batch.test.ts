@@ -1,5 +1,6 @@
 /** Knows how many calls in one batch have to run: in order, bounded, each on its own, and never after its end. */
 
+import { getEventListeners } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { type BatchCall, type BatchEntry, type BatchOptions, batchCall, batchStream } from '../../src/batch.js';
 import { StoreError } from '../../src/errors.js';
@@ -153,6 +154,13 @@ describe('a batch', () => {
     expect(seen.value!.results[3]!.error).toMatchObject({ code: 'CANCELLED', cause: reason });
     await it.clock.advance(1_000);
     expect([it.begun, it.clock.timers]).toEqual([['a', 'b'], 0]);
+  });
+
+  it('leaves no listener on a signal that outlives it', async () => {
+    const it = bench(2);
+    const { signal } = new AbortController();
+    await finish(it.clock, it.run([call('a'), call('b'), call('c')], { signal }));
+    expect(getEventListeners(signal, 'abort')).toHaveLength(0);
   });
 
   it('that was aborted before it began runs nothing', async () => {

@@ -71,6 +71,35 @@ describe('the order of the hops', () => {
     await store.close();
   });
 
+  it('a call that pauses before its retry holds no permit', async () => {
+    const { clock, store } = await open(
+      {
+        dies: {
+          run: ({ connection, hangUp }) => {
+            if (connection === 1) hangUp();
+            return text('ok');
+          },
+        },
+        fast: {},
+      },
+      {
+        performance: {
+          calls: { maxConcurrentCalls: 1, retry: { jitter: 'none' } },
+          connectionPool: { retryDelayMs: 5_000 },
+        },
+        own: { s: { tools: { dies: { repeatable: true } } } },
+      },
+    );
+    const pausing = watch(store.callTool('s__dies'));
+    await clock.advance(1_000);
+    const other = watch(store.callTool('s__fast'));
+    await clock.advance(1_000);
+    expect([pausing.settled, other.value]).toEqual([false, text('fast {}')]);
+    await clock.advance(4_000);
+    expect(pausing.value).toEqual(text('ok'));
+    await store.close();
+  });
+
   it.each([
     ['hints on a service that is not trusted', read, {}, 1],
     ['hints on a trusted one', read, { trusted: true }, 2],

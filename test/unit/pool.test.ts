@@ -184,6 +184,22 @@ describe('waiting', () => {
     });
   });
 
+  it('names no failure that a later connect made history', async () => {
+    const { clock, take, wait, start, opens } = bench({ capacity: 1, max: 2 });
+    await start();
+    take();
+    const served = watch(wait());
+    opens.shift()!.reject(new Error('connection refused'));
+    await clock.advance(2_000);
+    void wait(60_000).catch(() => {});
+    opens.shift()!.resolve();
+    await settle();
+    expect(served.value).toBeDefined();
+    const late = failure(wait(1_000));
+    await clock.advance(1_000);
+    expect((await late).cause).toBeUndefined();
+  });
+
   it('says so in exactly these words', async () => {
     const { clock, take, wait, start } = bench({ capacity: 10, max: 4 });
     for (let i = 0; i < 4; i++) await start();
