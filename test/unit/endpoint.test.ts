@@ -270,6 +270,19 @@ describe('ending', () => {
     expect(it.server.open.size).toBe(0);
   });
 
+  it('ends a start that is under way, at once', async () => {
+    for (const end of ['close', 'stop'] as const) {
+      const it = bench();
+      it.server.answers.initialize = false;
+      it.endpoint.use();
+      await settle();
+      expect(it.server.open.size).toBe(1);
+      const ended = watch(it.endpoint[end](0));
+      await it.clock.advance(10);
+      expect([ended.settled, it.server.open.size, it.clock.timers]).toEqual([true, 0, 0]);
+    }
+  });
+
   it('fails what waits, each with an error of its own', async () => {
     const it = bench();
     it.server.onConnect = () => new Promise(() => {});
