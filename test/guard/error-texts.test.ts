@@ -216,7 +216,7 @@ it('a service that never starts', async () => {
   servers['files']!.answers.initialize = false;
   expect(await read(clock, store.callTool('files__read'), 30_000)).toMatchInlineSnapshot(`
     [
-      "START_FAILED: files: no answer to the handshake within 30000 ms (the process runs but does not answer initialize)",
+      "START_FAILED: files: no answer to the handshake within 30000 ms (the server object does not answer)",
       "executed: no",
       "cause: no answer to the handshake within 30000 ms",
     ]
