@@ -171,16 +171,21 @@ export class StdioChannel implements Channel {
     const owners = this.#owners;
     this.#lines = [];
     this.#owners = [];
+    const now = this.#options.clock.now();
     let text = '';
     for (let i = 0; i < lines.length; i++) {
       const owner = owners[i];
       if (owner !== undefined) {
         if (!this.#pending.has(owner.id)) continue;
         owner.sent = true;
+        owner.lastSeen = now;
       }
       text += lines[i];
     }
-    if (text === '' || this.#process!.child.stdin!.write(text)) return;
+    if (text === '') return;
+    // ASCII is the usual case, and written as Latin-1 it need not be encoded.
+    const encoding = Buffer.byteLength(text) === text.length ? 'latin1' : 'utf8';
+    if (this.#process!.child.stdin!.write(text, encoding)) return;
     this.#handing = owners.filter((owner) => owner !== undefined);
     this.#watchWrite();
   }

@@ -311,7 +311,8 @@ export class Service {
   }
 
   #emit(event: ServiceEvent): void {
-    if (!this.#closed) this.#parts.emit(this, event);
+    // Whoever waits for a status is told that it ended; all else of a service that went is nobody's news.
+    if (!this.#closed || event.type === 'state') this.#parts.emit(this, event);
   }
 
   #gone(): StoreError {
