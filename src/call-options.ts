@@ -132,5 +132,8 @@ const REFRESH: readonly unknown[] = [undefined, 'never', 'stale', 'always'];
 export function checkListOptions(options: ListOptions): void {
   refuseUnknown(options as Record<string, unknown>, ['service', 'refresh', 'timeoutMs', 'signal'], '');
   checkTimeout(options.timeoutMs);
-  if (!REFRESH.includes(options.refresh)) throw bad('refresh', '"never", "stale" or "always"');
+  const { service, refresh, signal } = options;
+  if (service !== undefined && typeof service !== 'string') throw bad('service', 'the name of a service');
+  if (!REFRESH.includes(refresh)) throw bad('refresh', '"never", "stale" or "always"');
+  if (signal !== undefined && !(signal instanceof AbortSignal)) throw bad('signal', 'an AbortSignal');
 }

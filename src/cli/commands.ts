@@ -201,7 +201,7 @@ export function helpOf(group: string | undefined): string {
 const EXAMPLES = `Examples:
   mcpstore add files -- npx -y @modelcontextprotocol/server-filesystem ./notes
   mcpstore add wiki https://example.com/mcp --header 'Authorization: Bearer \${WIKI_TOKEN}'
-  mcpstore call files read_file path=notes/a.txt
+  mcpstore call files read_file path=a.txt
   mcpstore tools https://example.com/mcp
   mcpstore call --stdio "npx -y @modelcontextprotocol/server-everything" echo message=hi
 

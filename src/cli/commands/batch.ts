@@ -186,6 +186,6 @@ class BatchProgress {
 }
 
 const HELP = `
-One call a line: {"tool":"files__read_file","arguments":{"path":"notes/a.txt"}}; also "service" and "cacheKey".
+One call a line: {"tool":"files__read_file","arguments":{"path":"a.txt"}}; also "service" and "cacheKey".
 Where stdout is no terminal, or with --json, each entry is a line as it finishes: index, status, result or error.
 Exits with the code of the first entry, in input order, that is not ok.`;

@@ -46,7 +46,7 @@ export const call: CommandModule = {
     if (first === undefined || stray !== undefined)
       throw new UsageError(
         first === undefined ? 'which tool?' : `"${stray}": expected key=value or key:=json`,
-        'Such as: mcpstore call files read_file path=notes/a.txt',
+        'Such as: mcpstore call files read_file path=a.txt',
       );
     const service = target.given ?? (second === undefined ? undefined : first);
     const find = { timeoutMs: flags.timeoutMs ?? LIST_TIMEOUT_MS, signal: run.signal };
@@ -92,8 +92,8 @@ function progressOf(run: Run, tool: ToolInfo, wanted: boolean): { onProgress?: (
 
 const HELP = `
 Examples:
-  mcpstore call files read_file path=notes/a.txt
-  mcpstore call files__read_file --args '{"path":"notes/a.txt"}'
+  mcpstore call files read_file path=a.txt
+  mcpstore call files__read_file --args '{"path":"a.txt"}'
   mcpstore call https://example.com/mcp search query=pools limit=5 tags:='["a","b"]'
   mcpstore call --stdio "npx -y @modelcontextprotocol/server-everything" echo message=hi
 
