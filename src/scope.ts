@@ -367,7 +367,10 @@ export class Scope {
         // Its headers did not fit its body: the definition that they were made from is out of date.
         if (repaired || !isStoreError(error) || error.rpcCode !== HEADER_MISMATCH) throw error;
       }
-      await service.tools.fetch();
+      // Within what is left to this call; where no list comes, the second attempt tells why.
+      const timeoutMs = Math.max(1, call.deadline - this.#parts.clock.now());
+      const { signal } = call;
+      await this.#catalog.list({ service: tool.local, refresh: 'always', timeoutMs, ...(signal && { signal }) });
       tool = await this.#resolve(name, options, deadline);
     }
   }

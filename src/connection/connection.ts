@@ -21,8 +21,6 @@ export interface SocketFigures {
 
 /** Pages of one list that are followed before a server counts as broken. */
 const MAX_PAGES = 1_000;
-/** An error that means: I do not know this method. */
-const METHOD_NOT_FOUND = -32601;
 
 export interface ConnectionParts {
   client: Client;
@@ -194,9 +192,4 @@ export class Connection {
         data: params['data'],
       });
   }
-}
-
-/** Does this error answer say that the method does not exist? */
-export function isMethodNotFound(error: unknown): boolean {
-  return error instanceof StoreError && error.rpcCode === METHOD_NOT_FOUND;
 }
