@@ -3,6 +3,9 @@
 import type { Socket } from 'node:net';
 import { buildConnector, Client, type Dispatcher } from 'undici';
 
+/** What connects sockets. The simulation (test/sim) puts its own in place; nobody else does. */
+export const network = { connector: buildConnector };
+
 export interface SocketPoolOptions {
   /** The most sockets. */
   readonly sockets: number;
@@ -63,7 +66,7 @@ export class SocketPool {
     this.#origin = origin;
     this.#options = options;
     // It returns the socket, which its types do not tell.
-    const connect = buildConnector({ timeout: options.connectTimeoutMs }) as (
+    const connect = network.connector({ timeout: options.connectTimeoutMs }) as (
       ...args: Parameters<buildConnector.connector>
     ) => Socket;
     this.#connect = (target, callback) => {

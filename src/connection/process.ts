@@ -5,6 +5,12 @@ import { spawn as nodeSpawn } from 'node:child_process';
 import crossSpawn from 'cross-spawn';
 import { StoreError } from '../errors.js';
 
+/** What starts and signals processes. The simulation (test/sim) puts its own in place; nobody else does. */
+export const system = {
+  spawn: (process.platform === 'win32' ? crossSpawn : nodeSpawn) as typeof nodeSpawn,
+  kill: (pid: number, signal: NodeJS.Signals): unknown => process.kill(pid, signal),
+};
+
 /** What a child inherits of our environment: the allow-list of the MCP SDK. Everything else must be declared. */
 const INHERITED =
   process.platform === 'win32'
@@ -51,7 +57,6 @@ export class ServerProcess {
 
   /** Settles once the child runs; rejects with `SPAWN_FAILED` where it cannot. */
   static start(options: ProcessOptions): Promise<ServerProcess> {
-    const spawn = process.platform === 'win32' ? crossSpawn : nodeSpawn;
     const env: Record<string, string> = {};
     for (const key of INHERITED) {
       const value = process.env[key];
@@ -61,7 +66,7 @@ export class ServerProcess {
     return new Promise((resolve, reject) => {
       let child: ChildProcess;
       try {
-        child = spawn(options.command, [...options.args], {
+        child = system.spawn(options.command, [...options.args], {
           env: { ...env, ...options.env },
           cwd: options.cwd,
           shell: false,
@@ -170,7 +175,7 @@ export class ServerProcess {
         // taskkill ends the tree; Node's kill would end the direct child alone.
         if (!this.exited)
           nodeSpawn('taskkill', ['/pid', String(this.pid), '/T', '/F'], { windowsHide: true }).on('error', () => {});
-      } else process.kill(-this.pid, signal);
+      } else system.kill(-this.pid, signal);
     } catch {
       // ESRCH: the group is gone, which is what we want.
     }
