@@ -2,6 +2,7 @@
 
 import { readdir } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
+import { exposedName } from '../../src/catalog/names.js';
 import type { MCPStore } from '../../src/store.js';
 import { FakeClock, failure, settle, watch } from '../support/fake-clock.js';
 import { FakeServer, type FakeTool, openStore } from '../support/fake-server.js';
@@ -123,6 +124,23 @@ describe('a name', () => {
       await within(clock, store.callTool(name));
       expect(of[service]!.called.length).toBe(before + 1);
     }
+    await close(store);
+  });
+
+  it('of one service is never that of another, whatever a server calls its tools and whoever is asked first', async () => {
+    const mine = exposedName('my.files', 'read');
+    const long = exposedName('my_files', 'r.x');
+    const hostile = [mine.slice(mine.indexOf('__') + 2), long.slice(long.indexOf('__') + 2), mine, long];
+    const { clock, store, of } = await open({ 'my.files': ['read'], my_files: [...hostile, 'r.x'], evil: hostile });
+    // Known to the catalog: theirs alone, so far.
+    for (const tool of hostile) await within(clock, store.callTool(tool, {}, { service: 'my_files' }));
+    of['my_files']!.called.length = 0;
+    await within(clock, store.callTool(mine));
+    expect([of['my.files']!.called, of['my_files']!.called, of['evil']!.connects]).toEqual([['read'], [], 0]);
+    await within(clock, store.callTool(long));
+    expect([of['my_files']!.called, of['evil']!.connects]).toEqual([['r.x'], 0]);
+    const all = names(await within(clock, store.listTools()));
+    expect(new Set(all).size).toBe(all.length);
     await close(store);
   });
 
