@@ -4,7 +4,8 @@ import { readFile } from 'node:fs/promises';
 import type { ConfigDocument, ServiceConfig } from './config/definition.js';
 import { checkServiceConfig, parseConfig } from './config/load.js';
 import { nameProblem } from './config/names.js';
-import type { ConfigEdit, ConfigFile } from './config/save.js';
+import type { ConfigEdit, ConfigFile, Saved } from './config/save.js';
+import { keepApproval } from './config/trust.js';
 import { agentService, applySpecs, type ConfigContext, specOf, specsOf } from './configured.js';
 import { StoreError } from './errors.js';
 import type { Events, Logger } from './events.js';
@@ -15,6 +16,11 @@ import type { Services } from './service/services.js';
 /** Changes are kept in memory; with `persist` they are also written to the configuration file. */
 export interface ChangeOptions {
   persist?: boolean;
+  /**
+   * The change is the user's own: with `persist`, a file whose content was approved stays approved with exactly what is
+   * written. Where that cannot be remembered, the event `configProblem` says so. Default false.
+   */
+  keepApproval?: boolean;
 }
 
 /** Everything that `addService` takes beside a name: a map of names to configs, in the shape of `mcp.json` or bare. */
@@ -23,6 +29,8 @@ export type ServiceConfigs = Record<string, ServiceConfig> | { mcpServers: Recor
 export interface RegistryParts {
   services: Services;
   file: ConfigFile | undefined;
+  /** Where approvals are kept; `null`: nowhere. */
+  stateDir: string | null;
   context: ConfigContext;
   events: Events;
   logger: Logger | undefined;
@@ -99,7 +107,7 @@ export class Registry {
       if (options.persist)
         await this.#persist((edit) => {
           for (const [name, config] of configs) edit.set(pathOf(edit, { agent, name }), config);
-        });
+        }, options);
       for (const spec of specs) {
         services.add(spec);
         if (options.persist) this.#fromFile.add(spec.name);
@@ -117,7 +125,7 @@ export class Registry {
       const name = fullName(place);
       const old = services.get(name);
       const spec = await specOf(name, own, context, undefined);
-      if (options.persist) await this.#persist((edit) => edit.set(pathOf(edit, place), own));
+      if (options.persist) await this.#persist((edit) => edit.set(pathOf(edit, place), own), options);
       services.replace(spec, REPLACE_DRAIN_MS);
       if (old) this.#parts.forget(old);
     });
@@ -128,7 +136,7 @@ export class Registry {
     const { services, events, forget } = this.#parts;
     const leaving = await this.#change(async () => {
       const name = fullName(place);
-      if (options.persist) await this.#persist((edit) => void edit.remove(pathOf(edit, place)));
+      if (options.persist) await this.#persist((edit) => void edit.remove(pathOf(edit, place)), options);
       this.#fromFile.delete(name);
       const service = services.get(name);
       if (service) forget(service);
@@ -175,12 +183,17 @@ export class Registry {
     return turn;
   }
 
-  async #persist(change: (edit: ConfigEdit) => void): Promise<void> {
-    if (this.#parts.file === undefined)
+  async #persist(change: (edit: ConfigEdit) => void, options: ChangeOptions): Promise<void> {
+    const { file, stateDir } = this.#parts;
+    if (file === undefined)
       throw new StoreError('OPTION_INVALID', 'persist: this store has no configuration file', {
         hint: 'Open it with { config }.',
       });
-    await this.#parts.file.edit(change);
+    const saved: Saved = async (before, after) => {
+      // The change is saved by now: what goes wrong here takes nothing of it back.
+      await keepApproval(stateDir, file.path, before, after).catch((error: StoreError) => this.#problem(error));
+    };
+    await file.edit(change, options.keepApproval ? saved : undefined);
   }
 }
 
@@ -205,9 +218,12 @@ function exists(name: string): StoreError {
 }
 
 function checkChange(options: ChangeOptions): void {
-  refuseUnknown(options as Record<string, unknown>, ['persist'], '');
-  if (options.persist !== undefined && typeof options.persist !== 'boolean')
-    throw new StoreError('OPTION_INVALID', 'persist: expected true or false');
+  refuseUnknown(options as Record<string, unknown>, ['persist', 'keepApproval'], '');
+  for (const key of ['persist', 'keepApproval'] as const)
+    if (options[key] !== undefined && typeof options[key] !== 'boolean')
+      throw new StoreError('OPTION_INVALID', `${key}: expected true or false`);
+  if (options.keepApproval && !options.persist)
+    throw new StoreError('OPTION_INVALID', 'keepApproval: goes with persist', { hint: 'Set persist: true.' });
 }
 
 /** Throws `OPTION_INVALID` where `id` cannot name an agent. */

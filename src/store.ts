@@ -145,7 +145,8 @@ export class MCPStore extends Scope {
     this.#cache = cache;
     this.#logger = options.logger;
     this.#file = file;
-    this.#remembered = new RememberedLists(options.stateDir === undefined ? defaultStateDir() : options.stateDir);
+    const stateDir = options.stateDir === undefined ? defaultStateDir() : options.stateDir;
+    this.#remembered = new RememberedLists(stateDir);
     services = new Services({
       clock,
       gate: new Gate(Math.min(2 * availableParallelism(), 8), clock),
@@ -158,6 +159,7 @@ export class MCPStore extends Scope {
     this.#registry = registry = new Registry({
       services,
       file,
+      stateDir,
       context: { env: options.env ?? process.env, workspaceFolder: options.workspaceFolder, inputs: options.inputs },
       events,
       logger: options.logger,

@@ -1,38 +1,33 @@
-/** Knows how a command changes a configuration file, and that the user's own edit needs no approval afterwards. */
+/** Knows how a command changes a configuration file, as the user's own edit, which needs no approval afterwards. */
 
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import type { ConfigDocument, FoundConfig, Scope } from '../index.js';
+import type { ChangeOptions, ConfigDocument, FoundConfig, Scope } from '../index.js';
 import type { Run } from './session.js';
 import { needApproval } from './trust.js';
 
 export interface Editing {
   scope: Scope;
   found: FoundConfig;
+  /** For the change itself: it is written, and an approved file stays approved with what is written, nothing else. */
+  options: ChangeOptions;
 }
 
 /**
- * Opens the store on the file that counts, lets `change` edit it, and keeps its approval: an approved file stays
- * approved with its new content, and so does one that had no services before.
+ * Opens the store on the file that counts and lets `change` edit it.
  * @param create - make the file where there is none, and the agent
  */
 export async function editConfig<T>(run: Run, create: boolean, change: (editing: Editing) => Promise<T>): Promise<T> {
-  const { approveConfig, findConfig, isConfigApproved, isStoreError, loadConfig } = await import('../index.js');
+  const { findConfig, loadConfig } = await import('../index.js');
   const found = await findConfig({ config: run.options.config });
   if (!found.exists && create) await makeFile(found.file);
   const before = found.exists || create || found.source === 'named' ? await loadConfig(found.file) : undefined;
   if (before !== undefined && found.source === 'project') await needApproval(run, before);
-  const approved = before !== undefined && (await isConfigApproved(before));
-  const { scope } = await run.openDocument(found, before, 'none', { newAgent: create });
-  const result = await change({ scope, found });
-  if (approved)
-    try {
-      await approveConfig(await loadConfig(found.file));
-    } catch (error) {
-      if (!isStoreError(error)) throw error;
-      run.out.note(`the change is saved, but will have to be approved: ${error.message}`);
-    }
-  return result;
+  const { store, scope } = await run.openDocument(found, before, 'none', { newAgent: create });
+  store.on('configProblem', ({ error }) =>
+    run.out.note(`the change is saved, but will have to be approved: ${error.message}`),
+  );
+  return change({ scope, found, options: { persist: true, keepApproval: true } });
 }
 
 /** Keys that this product does not act on, as `check` tells them. */

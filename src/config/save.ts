@@ -26,6 +26,9 @@ export interface ConfigEdit {
   removeService(name: string): boolean;
 }
 
+/** @param before - `undefined`: there was no file */
+export type Saved = (before: string | undefined, after: string) => Promise<void>;
+
 const NEW_FILE = '{\n  "mcpServers": {}\n}\n';
 const MAX_ATTEMPTS = 20;
 
@@ -71,12 +74,13 @@ export class ConfigFile {
    * that does not exist is made, with its folder; one that cannot be read as a config is left alone. If `change`
    * throws, nothing is written.
    * @param change - may run again if another program wrote in between, so it should do nothing but edit
+   * @param saved - hears, still under the lock, which text was replaced by which; not where nothing was written
    * @throws StoreError `CONFIG_INVALID` if the file is or would become invalid, `FILE_FAILED`
    */
-  async edit(change: (edit: ConfigEdit) => void): Promise<ConfigDocument> {
+  async edit(change: (edit: ConfigEdit) => void, saved?: Saved): Promise<ConfigDocument> {
     return await this.#inTurn(async () => {
       const known = this.#current?.text;
-      const { before, after } = await this.#save(change);
+      const { before, after } = await this.#save(change, saved);
       this.#current = after;
       this.#problem = undefined;
       // What others wrote before us is news to whoever watches; our own change is not.
@@ -134,7 +138,10 @@ export class ConfigFile {
       }
   }
 
-  async #save(change: (edit: ConfigEdit) => void): Promise<{ before: string | undefined; after: ConfigDocument }> {
+  async #save(
+    change: (edit: ConfigEdit) => void,
+    saved: Saved | undefined,
+  ): Promise<{ before: string | undefined; after: ConfigDocument }> {
     const target = await this.#doing('write', () => resolveLinks(this.path));
     const folder = dirname(target);
     await this.#doing('write', async () => {
@@ -145,7 +152,9 @@ export class ConfigFile {
     try {
       for (let attempt = 1; ; attempt++)
         try {
-          return await this.#replace(change, lock);
+          const replaced = await this.#replace(change, lock);
+          if (replaced.after.text !== replaced.before) await saved?.(replaced.before, replaced.after.text);
+          return replaced;
         } catch (error) {
           if (!(error instanceof Overtaken)) throw error;
           if (attempt === MAX_ATTEMPTS) throw fileFailed(this.path, 'write', error);

@@ -56,6 +56,20 @@ export async function approve(stateDir: string | null, file: string, text: strin
   }
 }
 
+/**
+ * The user's own edit: where the text before it was approved, or there was no file, the text after it is as well.
+ * @param before - what the edit was made on; `undefined`: there was no file
+ * @throws StoreError `FILE_FAILED`
+ */
+export async function keepApproval(
+  stateDir: string | null,
+  file: string,
+  before: string | undefined,
+  after: string,
+): Promise<void> {
+  if (before === undefined || (await isApproved(stateDir, file, before))) await approve(stateDir, file, after);
+}
+
 function digest(text: string): string {
   return createHash('sha256').update(text).digest('hex');
 }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { defaultStateDir, userConfigPath } from '../../src/config/places.js';
-import { approve, isApproved } from '../../src/config/trust.js';
+import { approve, isApproved, keepApproval } from '../../src/config/trust.js';
 
 let folder: string;
 let state: string;
@@ -67,6 +67,16 @@ describe('approval (A11)', () => {
       });
       expect(await readFile(join(state, 'approved.json'), 'utf8')).toBe(damaged);
     }
+  });
+
+  it("is handed on by the user's own edit, from an approved content alone", async () => {
+    await keepApproval(state, file, TEXT, `${TEXT} `);
+    expect(await isApproved(state, file, TEXT)).toBe(false);
+    await approve(state, file, TEXT);
+    await keepApproval(state, file, TEXT, `${TEXT}\n`);
+    expect(await isApproved(state, file, `${TEXT}\n`)).toBe(true);
+    await keepApproval(state, file, undefined, TEXT);
+    expect(await isApproved(state, file, TEXT)).toBe(true);
   });
 
   it('is never remembered without a state folder', async () => {

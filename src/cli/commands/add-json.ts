@@ -21,12 +21,11 @@ export const addJson: CommandModule = {
     const value: unknown = JSON.parse(text);
     if (typeof value !== 'object' || value === null || Array.isArray(value))
       throw new UsageError('JSON: expected an object');
-    const { file, names } = await editConfig(run, true, async ({ scope, found }) => {
-      const persist = { persist: true };
+    const { file, names } = await editConfig(run, true, async ({ scope, found, options }) => {
       const added =
         second === undefined
-          ? await scope.addService(value as ServiceConfigs, undefined, persist)
-          : await scope.addService(first, value as ServiceConfig, persist);
+          ? await scope.addService(value as ServiceConfigs, undefined, options)
+          : await scope.addService(first, value as ServiceConfig, options);
       return { file: found.file, names: added };
     });
     await run.out.result({ added: names, file }, () => '');

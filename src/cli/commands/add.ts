@@ -17,9 +17,9 @@ export const add: CommandModule = {
   },
   async run(run, [name, words]: [string, string[]], flags: ServiceFlags) {
     serviceOf(words, flags, undefined); // refuses bad words before a file is made
-    const { file, config } = await editConfig(run, true, async ({ scope, found }) => {
+    const { file, config } = await editConfig(run, true, async ({ scope, found, options }) => {
       const service = serviceOf(words, flags, found);
-      await scope.addService(name, service, { persist: true });
+      await scope.addService(name, service, options);
       return { file: found.file, config: service };
     });
     if (config.cwd !== undefined && flags.cwd === undefined) run.out.note(`${name} will run in ${process.cwd()}`);

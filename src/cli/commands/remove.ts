@@ -8,9 +8,9 @@ export const remove: CommandModule = {
     command.argument('<service...>');
   },
   async run(run, [names]: [string[]]) {
-    const file = await editConfig(run, false, async ({ scope, found }) => {
+    const file = await editConfig(run, false, async ({ scope, found, options }) => {
       for (const name of names) scope.serviceInfo(name); // all or none
-      for (const name of new Set(names)) await scope.deleteService(name, { persist: true });
+      for (const name of new Set(names)) await scope.deleteService(name, options);
       return found.file;
     });
     await run.out.result({ removed: [...new Set(names)], file }, () => '');

@@ -29,11 +29,11 @@ export const update: CommandModule = {
   async run(run, [name, words]: [string, string[]], flags: Flags) {
     if (words.length === 0 && Object.keys(flags).length === 0)
       throw new UsageError('nothing to change', 'mcpstore help update shows what can be.');
-    const file = await editConfig(run, false, async ({ scope, found }) => {
+    const file = await editConfig(run, false, async ({ scope, found, options }) => {
       scope.serviceInfo(name); // refuses an unknown name
       const old = scope.showConfig().mcpServers[name] ?? {};
       const fresh = words.length > 0 ? serviceOf(words, flags, found) : fieldsOf(flags, found);
-      await scope.patchService(name, patchOf(old, fresh, flags, words.length > 0), { persist: true });
+      await scope.patchService(name, patchOf(old, fresh, flags, words.length > 0), options);
       return found.file;
     });
     await run.out.result({ updated: name, file }, () => '');
