@@ -1,6 +1,11 @@
 /** Knows how to talk to an MCP server object that lives in this process. */
 
 import type { JSONRPCMessage, Transport } from '@modelcontextprotocol/client';
+import { asError } from '../errors.js';
+import { jsonCopy } from './json-copy.js';
+
+/** JSON-RPC 2.0, "Error object". */
+const INTERNAL_ERROR = -32603;
 
 /** What an SDK `Server` or `McpServer` (version 1 or 2) has. */
 export interface ServerObject {
@@ -18,7 +23,7 @@ export function isServerSource(value: unknown): value is ServerSource {
   );
 }
 
-/** One end of a linked pair; a message is handed over in the same tick, by reference. */
+/** One end of a linked pair; a message is handed over in the same tick, as a copy: neither side can change the other's. */
 class LinkedTransport implements Transport {
   onclose?: (() => void) | undefined;
   onerror?: ((error: Error) => void) | undefined;
@@ -38,8 +43,17 @@ class LinkedTransport implements Transport {
     const other = this.other;
     // A server that answers late must not bring its host down with a rejection that nobody handles.
     if (other === undefined) return Promise.resolve();
-    if (other.#early) other.#early.push(message);
-    else other.onmessage?.(message);
+    let copy: JSONRPCMessage;
+    try {
+      copy = jsonCopy(message);
+    } catch (error) {
+      if (!('result' in message)) return Promise.reject(error);
+      // Whoever waits for this answer hears of it, where a wire would have nothing to say.
+      const text = `JSON cannot carry the result: ${asError(asError(error).cause).message}`;
+      copy = { jsonrpc: '2.0', id: message.id, error: { code: INTERNAL_ERROR, message: text } };
+    }
+    if (other.#early) other.#early.push(copy);
+    else other.onmessage?.(copy);
     return Promise.resolve();
   }
 

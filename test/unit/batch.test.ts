@@ -355,7 +355,7 @@ describe('a batch of a store', () => {
       ['tool_error', undefined],
       ['failed', 'RPC_ERROR'],
       ['not_sent', 'TOOL_UNKNOWN'],
-      ['ok', undefined],
+      ['not_sent', 'ARGUMENTS_INVALID'],
       ['not_sent', 'OPTION_INVALID'],
       ['not_sent', 'OPTION_INVALID'],
       ['not_sent', 'ARGUMENTS_INVALID'],
@@ -365,7 +365,7 @@ describe('a batch of a store', () => {
     for (const { status, error } of results) if (status === 'not_sent') expect(error!.executed).toBe('no');
     expect(results[2]!.error).toMatchObject({ executed: 'yes', attempts: 1, message: 's__broken: broken' });
     expect(results[0]).toMatchObject({ durationMs: 10, attempts: 1, fromCache: false });
-    expect(totals).toMatchObject({ calls: 10, ok: 2, tool_error: 1, failed: 1, not_sent: 6 });
+    expect(totals).toMatchObject({ calls: 10, ok: 1, tool_error: 1, failed: 1, not_sent: 7 });
     await store.close();
   });
 

@@ -127,7 +127,7 @@ describe('a server in this process', () => {
     await ours.send(message);
     expect(got).toEqual([]);
     await theirs!.start();
-    expect(got[0]).toBe(message);
+    expect(got).toEqual([message]);
     ours.onclose = () => ended++;
     await theirs!.close();
     await ours.close();
@@ -136,6 +136,37 @@ describe('a server in this process', () => {
     await ours.send(message);
     await theirs!.send(message);
     expect(got).toHaveLength(1);
+  });
+
+  it('shares nothing of a message with its sender, and answers for a result that JSON cannot carry', async () => {
+    const got: Message[] = [];
+    let theirs: Transport | undefined;
+    const ours = await connectServer({
+      connect: async (transport) => {
+        theirs = transport;
+        transport.onmessage = (message) => got.push(message as Message);
+        await transport.start();
+      },
+    });
+    const heard: Message[] = [];
+    ours.onmessage = (message) => heard.push(message as Message);
+    await ours.start();
+    const params = { list: [1], when: new Date(0), nothing: undefined };
+    await ours.send({ jsonrpc: '2.0', id: 1, method: 'x', params });
+    expect(got).toEqual([
+      { jsonrpc: '2.0', id: 1, method: 'x', params: { list: [1], when: '1970-01-01T00:00:00.000Z' } },
+    ]);
+    (got[0]!.params!['list'] as number[]).push(2);
+    expect(params.list).toEqual([1]);
+    const result = { content: [{ type: 'text', text: 'a' }] };
+    await theirs!.send({ jsonrpc: '2.0', id: 1, result });
+    Object.freeze(heard[0]!.result);
+    expect([heard[0]!.result, Object.isFrozen(result)]).toEqual([result, false]);
+    await theirs!.send({ jsonrpc: '2.0', id: 2, result: { n: 1n } } as never);
+    expect(heard[1]).toMatchObject({ id: 2, error: { code: -32603, message: expect.stringContaining('BigInt') } });
+    await expect(theirs!.send({ jsonrpc: '2.0', method: 'x', params: { n: 1n } })).rejects.toMatchObject({
+      code: 'ARGUMENTS_INVALID',
+    });
   });
 
   it('may come from a function, anew for each connection', async () => {
