@@ -11,6 +11,21 @@ import { statusOf } from './service-info.js';
 /** States that `ready` will not follow by itself soon. */
 const GIVEN_UP: ReadonlySet<ServiceStatus> = new Set(['failed', 'auth_required', 'stopped']);
 
+/** All of them, whatever changes: a status that is missing here does not compile. */
+const STATUSES = Object.keys({
+  registered: true,
+  starting: true,
+  ready: true,
+  degraded: true,
+  reconnecting: true,
+  breaker_open: true,
+  probing: true,
+  ejected: true,
+  auth_required: true,
+  stopped: true,
+  failed: true,
+} satisfies Record<ServiceStatus, true>);
+
 export interface WaitServiceLimits {
   status: ServiceStatus;
   timeoutMs: number;
@@ -18,8 +33,8 @@ export interface WaitServiceLimits {
 }
 
 /**
- * Resolves when `service` has the status. Rejects with `TIMEOUT` or `CANCELLED`, or with what made the service fail
- * where waiting for `ready` has become vain.
+ * Resolves when `service` has the status. Rejects with `TIMEOUT` or `CANCELLED`, with what made the service fail where
+ * waiting for `ready` has become vain, or with `OPTION_INVALID` for what is no status.
  */
 export async function untilStatus(
   local: string,
@@ -28,6 +43,8 @@ export async function untilStatus(
   { clock, events }: { clock: Clock; events: Events },
 ): Promise<void> {
   const { status, timeoutMs, signal } = limits;
+  if (!STATUSES.includes(status)) throw bad('status', `one of ${STATUSES.join(', ')}`);
+  if (signal !== undefined && !(signal instanceof AbortSignal)) throw bad('signal', 'an AbortSignal');
   const queue = new WaitQueue<StoreError | undefined>(clock);
   const look = (): void => {
     const now = statusOf(service);
@@ -53,6 +70,10 @@ export async function untilStatus(
   } finally {
     off();
   }
+}
+
+function bad(path: string, expected: string): StoreError {
+  return new StoreError('OPTION_INVALID', `${path}: expected ${expected}`, { figures: { path } });
 }
 
 function whyNot(service: Service, local: string): StoreError {
