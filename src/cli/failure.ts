@@ -96,10 +96,15 @@ export function hintOf(failure: Failure, command = '<command>'): string {
   return hintFor(failure).replaceAll('<service>', known).replaceAll('<command>', command);
 }
 
+/** The id of the `${input:id}` without which a service cannot be filled in, where this is what an error is about. */
+export function inputWithoutAnswer(message: string): string | undefined {
+  return /the input "([^"]*)" has no answer/.exec(message)?.[1];
+}
+
 function hintFor(failure: Failure): string {
   const { code, hint, message } = failure;
   if (code === 'CONFIG_INVALID') {
-    const input = /the input "([^"]*)" has no answer/.exec(message)?.[1];
+    const input = inputWithoutAnswer(message);
     if (input !== undefined) return `Give it with --input ${input}=…, or run this on a terminal, which asks.`;
   }
   const own = HINTS[code] ?? 'mcpstore check tells more.';

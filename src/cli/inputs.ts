@@ -19,8 +19,6 @@ export function inputsOf(
   let turn: Promise<unknown> = Promise.resolve();
   return (id) => {
     if (given.has(id)) return Promise.resolve(given.get(id));
-    // Nothing is started, so nothing needs the value; without one the service would be listed as broken.
-    if (wanted === 'none') return Promise.resolve('');
     if (!canAsk() || !isNeeded(id, document, wanted)) return Promise.resolve(undefined);
     const known = answers.get(id);
     if (known) return known;

@@ -113,12 +113,45 @@ describe('a user without any configuration', () => {
   });
 });
 
-it('answers an input of the configuration', async () => {
-  const { command, args } = scripted();
-  const service = { command, args, env: { TOKEN: '${input:tok}' } };
-  writeFileSync(inFolder('c.json'), JSON.stringify({ inputs: [{ id: 'tok' }], mcpServers: { a: service } }));
-  expect(await ok('list', '--config', 'c.json')).not.toContain('CONFIG_INVALID');
-  const failed = await run(['call', 'a', 'echo', '--config', 'c.json']);
-  expect(failed).toMatchObject({ code: 3, stderr: expect.stringContaining('--input tok=') });
-  expect(await run(['call', 'a', 'env', '--config', 'c.json', '--input', 'tok=abc'])).toMatchObject({ code: 0 });
+describe('an input of the configuration', () => {
+  const write = (services: Record<string, unknown>, inputs: unknown[] = []): void =>
+    writeFileSync(inFolder('c.json'), JSON.stringify({ inputs, mcpServers: services }));
+  const where = ['--config', 'c.json'];
+
+  it('is answered with --input', async () => {
+    const { command, args } = scripted();
+    write({ a: { command, args, env: { TOKEN: '${input:tok}' } } }, [{ id: 'tok' }]);
+    const failed = await run(['call', 'a', 'echo', ...where]);
+    expect(failed).toMatchObject({ code: 3, stderr: expect.stringContaining('--input tok=') });
+    expect(await ok('call', 'a', 'env', 'name=TOKEN', ...where, '--input', 'tok=abc')).toBe('abc\n');
+  });
+
+  it('is no problem while nothing starts: list and get say that it will be asked for', async () => {
+    write(
+      {
+        address: { url: 'https://${input:host}/mcp' },
+        command: { command: 'x', env: { A: '${input:user}', B: '${input:tok}' } },
+        preset: { url: 'https://${input:known}/mcp' },
+        broken: { command: 'x', env: { A: '${NOT_SET_ANYWHERE}' } },
+      },
+      [{ id: 'known', default: 'example.com' }],
+    );
+    const { services }: { services: object[] } = await json('list', ...where);
+    expect(services).toEqual([
+      expect.objectContaining({ name: 'address', kind: 'http', needsInputs: ['host'] }),
+      expect.objectContaining({ name: 'command', kind: 'stdio', needsInputs: ['user', 'tok'] }),
+      expect.objectContaining({ name: 'preset', kind: 'http', needsInputs: [] }),
+      expect.objectContaining({ name: 'broken', problem: expect.objectContaining({ code: 'CONFIG_INVALID' }) }),
+    ]);
+    for (const service of services.slice(0, 3)) expect(service).not.toHaveProperty('problem');
+    const shown = await run(['list', ...where]);
+    expect(shown.stdout).toMatch(/^address +http +needs input host +https:\/\/\$\{input:host\}/m);
+    expect(shown.stdout).toMatch(/^command +stdio +needs input user, tok +x$/m);
+    expect(shown.stdout).toMatch(/^preset +http +https/m);
+    expect(shown.stderr).toContain('--input <id>=…');
+    expect(await ok('list', ...where, '--input', 'host=example.com')).toMatch(/^address +http +https/m);
+    expect(await ok('get', 'address', ...where)).toMatch(/^input +host: asked for when it starts on a terminal/m);
+    expect(await json('get', 'address', ...where)).toMatchObject({ kind: 'http', needsInputs: ['host'] });
+    expect(await ok('get', 'address', ...where)).not.toContain('CONFIG_INVALID');
+  });
 });
