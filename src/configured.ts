@@ -3,8 +3,9 @@
 import { dirname } from 'node:path';
 import type { ConfigDocument, ServiceConfig } from './config/definition.js';
 import { expandService } from './config/expand.js';
+import { revisionOf } from './config/revision.js';
 import { asError, isStoreError, StoreError } from './errors.js';
-import type { ServiceSpec } from './service/service.js';
+import type { Service, ServiceSpec } from './service/service.js';
 import type { Services } from './service/services.js';
 
 /** Answers `${input:id}`: a map, or a function that may ask a person. */
@@ -55,7 +56,7 @@ export async function specOf(
     const problem = isStoreError(error)
       ? error
       : new StoreError('CONFIG_INVALID', asError(error).message, { cause: error });
-    return { name, problem };
+    return { name, problem, config };
   }
 }
 
@@ -107,11 +108,10 @@ export function applySpecs(
   return difference;
 }
 
-type Comparable = Pick<ServiceSpec, 'definition' | 'problem'>;
-
-function differs(old: Comparable, spec: ServiceSpec): boolean {
-  if (old.definition === undefined || spec.definition === undefined)
-    return old.problem?.message !== spec.problem?.message;
+function differs(old: Service, spec: ServiceSpec): boolean {
+  if (spec.problem)
+    return old.problem?.message !== spec.problem.message || revisionOf(old.config) !== revisionOf(spec.config);
+  if (old.definition === undefined) return true;
   return (
     old.definition.revision !== spec.definition.revision ||
     old.definition.settingsRevision !== spec.definition.settingsRevision

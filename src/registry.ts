@@ -149,8 +149,7 @@ export class Registry {
 
   /** As written, templates unexpanded. */
   configOf(service: Service): ServiceConfig {
-    const { server, ...rest } =
-      service.definition?.config ?? configIn(this.#parts.file?.current(), service.name) ?? ({} as ServiceConfig);
+    const { server, ...rest } = service.config;
     return rest;
   }
 
@@ -199,15 +198,6 @@ export class Registry {
 
 function pathOf(edit: ConfigEdit, { agent, name }: Place): (string | number)[] {
   return agent === undefined ? [edit.document.servicesKey, name] : ['mcpstore', 'agents', agent, 'mcpServers', name];
-}
-
-/** What a document says of a service of the store, or of an agent's. */
-function configIn(document: ConfigDocument | undefined, name: string): ServiceConfig | undefined {
-  const own = document?.services.get(name);
-  if (own) return own;
-  for (const [agent, { mcpServers }] of document?.agents ?? [])
-    for (const [local, config] of mcpServers) if (fullName({ agent, name: local }) === name) return config;
-  return undefined;
 }
 
 function exists(name: string): StoreError {

@@ -4,7 +4,7 @@ import type { Clock } from '../_util/clock.js';
 import type { Gate } from '../_util/gate.js';
 import { type Handler, newRecord } from '../call.js';
 import type { RememberedLists } from '../catalog/remembered.js';
-import type { ServiceDefinition } from '../config/definition.js';
+import type { ServiceConfig, ServiceDefinition } from '../config/definition.js';
 import type { Connection, ServerNotice } from '../connection/connection.js';
 import { Endpoint } from '../endpoint/endpoint.js';
 import type { EndpointState } from '../endpoint/machine.js';
@@ -40,10 +40,10 @@ export interface ServiceParts {
   emit: (service: Service, event: ServiceEvent) => void;
 }
 
-/** A name, and what it stands for: a definition, or the error that makes it unusable. */
+/** A name, and what it stands for: a definition, or the error that makes what was written unusable. */
 export type ServiceSpec =
   | { name: string; definition: ServiceDefinition; problem?: undefined }
-  | { name: string; definition?: undefined; problem: StoreError };
+  | { name: string; definition?: undefined; problem: StoreError; config: ServiceConfig };
 
 interface ResolvedOptions {
   options: ResolvedPerformance;
@@ -63,6 +63,8 @@ export class Service {
   readonly definition: ServiceDefinition | undefined;
   /** Why it cannot be used at all, such as a variable that is not set. */
   readonly problem: StoreError | undefined;
+  /** As written, templates unexpanded. */
+  readonly config: ServiceConfig;
   readonly #parts: ServiceParts;
   #options: ResolvedOptions | undefined;
   #running: Running | undefined;
@@ -73,6 +75,7 @@ export class Service {
     this.name = spec.name;
     this.definition = spec.definition;
     this.problem = spec.problem;
+    this.config = spec.problem ? spec.config : spec.definition.config;
     this.#parts = parts;
   }
 
