@@ -51,12 +51,15 @@ export class Limit {
   async #wait(call: Call): Promise<void> {
     const { queueLimit, maxConcurrentCalls, clock } = this.#options;
     const figures = { running: this.#running, waiting: this.#line.size, maxConcurrentCalls, queueLimit };
-    if (this.#line.size >= queueLimit)
-      throw new StoreError(
-        'LIMIT_EXCEEDED',
-        `${figures.running} calls run (max ${maxConcurrentCalls}) and ${figures.waiting} wait (queueLimit ${queueLimit})`,
-        { figures, hint: 'Call less at a time, or raise calls.queueLimit.' },
-      );
+    if (this.#line.size >= queueLimit) {
+      const run = figures.running === 1 ? '1 call runs' : `${figures.running} calls run`;
+      const wait = figures.waiting === 1 ? '1 waits' : `${figures.waiting} wait`;
+      const message = `${run} (max ${maxConcurrentCalls}) and ${wait} (queueLimit ${queueLimit})`;
+      throw new StoreError('LIMIT_EXCEEDED', message, {
+        figures,
+        hint: 'Call less at a time, or raise calls.queueLimit.',
+      });
+    }
     const since = clock.now();
     try {
       await this.#line.wait(call, (why) =>

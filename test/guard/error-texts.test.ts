@@ -110,7 +110,7 @@ it('a queue that is full', async () => {
   await settle(20);
   expect(await read(clock, store.callTool('files__slow'))).toMatchInlineSnapshot(`
     [
-      "LIMIT_EXCEEDED: files: 1 calls run (max 1) and 1 wait (queueLimit 1)",
+      "LIMIT_EXCEEDED: files: 1 call runs (max 1) and 1 waits (queueLimit 1)",
       "executed: no",
       "hint: Call less at a time, or raise calls.queueLimit.",
     ]

@@ -87,7 +87,7 @@ describe('a service’s limit', () => {
     expect(await failure(call(4))).toMatchObject({
       code: 'LIMIT_EXCEEDED',
       executed: 'no',
-      message: '1 calls run (max 1) and 2 wait (queueLimit 2)',
+      message: '1 call runs (max 1) and 2 wait (queueLimit 2)',
       figures: { running: 1, waiting: 2, maxConcurrentCalls: 1, queueLimit: 2 },
       hint: 'Call less at a time, or raise calls.queueLimit.',
     });
