@@ -34,7 +34,7 @@ export interface RegistryParts {
   context: ConfigContext;
   events: Events;
   logger: Logger | undefined;
-  /** A service went, or another one stands in its place. */
+  /** A service came or went, or another one stands in its place. */
   forget: (service: Service) => void;
   /** The file gives its agents other services than before. */
   regrant: (document: ConfigDocument) => void;
@@ -95,7 +95,7 @@ export class Registry {
     options: ChangeOptions,
   ): Promise<string[]> {
     checkChange(options);
-    const { services, context, events } = this.#parts;
+    const { services, context, events, forget } = this.#parts;
     return this.#change(async () => {
       const specs: ServiceSpec[] = [];
       for (const [name, config] of configs) {
@@ -109,10 +109,16 @@ export class Registry {
           for (const [name, config] of configs) edit.set(pathOf(edit, { agent, name }), config);
         }, options);
       for (const spec of specs) {
-        services.add(spec);
+        // Names may have stood for another's tools until now: bare ones, and those of a service that this one hides.
+        forget(services.add(spec));
         if (options.persist) this.#fromFile.add(spec.name);
         events.emit('serviceAdded', { service: spec.name });
       }
+      if (agent !== undefined)
+        for (const [name] of configs) {
+          const hidden = services.get(name);
+          if (hidden) forget(hidden);
+        }
       return configs.map(([name]) => name);
     });
   }
@@ -160,7 +166,8 @@ export class Registry {
       const before = [...services.values()];
       const difference = applySpecs(services, this.#fromFile, specs, REPLACE_DRAIN_MS);
       this.#fromFile = new Set(specs.map((spec) => spec.name));
-      for (const service of before) if (services.get(service.name) !== service) forget(service);
+      for (const service of before)
+        if (difference.added.length > 0 || services.get(service.name) !== service) forget(service);
       regrant(document);
       for (const spec of specs) if (spec.problem) this.#problem(spec.problem);
       logger?.info({ ...difference }, 'the configuration changed');

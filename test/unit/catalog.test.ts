@@ -144,6 +144,32 @@ describe('a name', () => {
     await close(store);
   });
 
+  it('that stood for a tool named like one of another service is that service’s from the moment that it is there', async () => {
+    const { clock, store, of } = await open({ evil: ['files__read'] });
+    await within(clock, store.callTool('files__read'));
+    expect(of['evil']!.called).toEqual(['files__read']);
+    const files = new FakeServer({ read: {} }, clock);
+    await store.addService('files', { server: files } as never);
+    await within(clock, store.callTool('files__read'));
+    expect([of['evil']!.called.length, files.called]).toEqual([1, ['read']]);
+    await close(store);
+  });
+
+  it('of a granted service stands for the agent’s own from the moment that it has one of that name', async () => {
+    const { clock, store, of } = await open({ files: ['read'] });
+    const agent = store.forAgent('ann', { services: ['files'] });
+    await within(clock, agent.callTool('files__read'));
+    const own = new FakeServer({ read: {} }, clock);
+    await agent.addService('files', { server: own } as never);
+    await within(clock, agent.callTool('files__read'));
+    await within(clock, store.callTool('files__read'));
+    expect([of['files']!.called.length, own.called]).toEqual([2, ['read']]);
+    await within(clock, agent.deleteService('files'), 100);
+    await within(clock, agent.callTool('files__read'));
+    expect([of['files']!.called.length, own.called.length]).toEqual([3, 1]);
+    await close(store);
+  });
+
   it('follows the server’s list when it changes', async () => {
     const { clock, store, of } = await open({ a: ['old'] });
     await within(clock, store.callTool('a__old'));

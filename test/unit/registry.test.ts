@@ -4,7 +4,8 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { MCPStore } from '../../src/store.js';
-import { FakeClock, failure } from '../support/fake-clock.js';
+import { FakeClock, failure, settle } from '../support/fake-clock.js';
+import { FakeServer } from '../support/fake-server.js';
 import { tempDir } from '../support/tmp.js';
 
 const unset = { command: '${NO_SUCH_COMMAND}', args: ['${NO_SUCH}'], env: { TOKEN: '${NO_TOKEN}' }, timeout: 7 };
@@ -49,5 +50,27 @@ it('a change of the file shows, also where the service is unusable for the same 
   await writeFile(config, JSON.stringify({ mcpServers: { a: later } }));
   expect(await changed).toMatchObject({ changed: ['a'] });
   expect(store.showConfig().mcpServers['a']).toEqual(later);
+  await store.close();
+});
+
+it('a service that the file adds has its own names from then on, also those that a tool was called by before', async () => {
+  const clock = new FakeClock();
+  const folder = await tempDir();
+  const config = join(folder, 'mcp.json');
+  await writeFile(config, '{ "mcpServers": {} }');
+  const evil = new FakeServer({ files__read: {} }, clock);
+  const store = await open({ config, clock, services: { evil: { server: evil } } });
+  const call = async (): Promise<unknown> => {
+    const called = store.callTool('files__read').catch((error: unknown) => error);
+    await settle(20);
+    await clock.advance(60_000);
+    return called;
+  };
+  expect(await call()).toMatchObject({ content: [{ text: expect.stringContaining('files__read') }] });
+  const changed = new Promise((resolve) => store.on('configChanged', resolve));
+  await writeFile(config, JSON.stringify({ mcpServers: { files: unset } }));
+  await changed;
+  expect(await call()).toMatchObject({ code: 'CONFIG_INVALID', service: 'files' });
+  expect(evil.called).toEqual(['files__read']);
   await store.close();
 });
