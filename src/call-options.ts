@@ -66,7 +66,7 @@ export function checkCallOptions(options: CallToolOptions): void {
   if (options.meta !== undefined) asObject(options.meta, 'meta');
 }
 
-export function checkCache(mode: unknown): void {
+function checkCache(mode: unknown): void {
   if (CACHE_MODES.includes(mode)) return;
   if (typeof mode !== 'object' || mode === null) throw bad('cache', '"use", "refresh", "bypass" or { ttlMs, key }');
   refuseUnknown(mode as Record<string, unknown>, ['ttlMs', 'key'], 'cache');

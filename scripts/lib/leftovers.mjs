@@ -24,7 +24,7 @@ export function markRun() {
 }
 
 /** Living processes of the run as `pid command`, but for those that `expected` says are right. Linux alone; else none. */
-export function processesOf(folder, expected = () => false) {
+function processesOf(folder, expected = () => false) {
   if (process.platform !== 'linux') return [];
   const found = [];
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
@@ -42,7 +42,7 @@ export function processesOf(folder, expected = () => false) {
 }
 
 /** What lies in the folder of the run. */
-export function filesOf(folder) {
+function filesOf(folder) {
   return readdirSync(folder).filter((name) => !KEPT.has(name));
 }
 

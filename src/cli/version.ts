@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 
-export function packageVersion(): string {
+function packageVersion(): string {
   const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
   return (JSON.parse(text) as { version: string }).version;
 }

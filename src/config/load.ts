@@ -18,7 +18,7 @@ import { nameProblem } from './names.js';
 import { checkDocument, checkService, type Fail } from './schema.js';
 
 /** A config is kilobytes; beyond this it is something else, and would only fill memory. */
-export const MAX_CONFIG_BYTES = 16 * 1024 * 1024;
+const MAX_CONFIG_BYTES = 16 * 1024 * 1024;
 
 /**
  * Reads and checks the text of an `mcp.json`. Variables stay as they are; see `expandService`.

@@ -10,7 +10,7 @@ import { Connection, type SocketFigures } from './connection.js';
 import type { ServerSource } from './memory.js';
 
 /** What we call ourselves in a handshake. */
-export const CLIENT_INFO = { name: 'mcpstore', version: '0.1.0' } as const;
+const CLIENT_INFO = { name: 'mcpstore', version: '0.1.0' } as const;
 
 export interface ConnectOptions {
   clock: Clock;

@@ -34,7 +34,7 @@ const TRANSIENT: ReadonlySet<string> = new Set([
 ]);
 
 /** The code of a network error; attempts on several addresses fail with a list of errors. */
-export function errnoOf(error: unknown): string | undefined {
+function errnoOf(error: unknown): string | undefined {
   const { code, errors } = error as { code?: unknown; errors?: unknown[] };
   if (typeof code === 'string') return code;
   for (const inner of Array.isArray(errors) ? errors : []) {
@@ -179,7 +179,7 @@ export function challenge(header: string | undefined): { scheme: string; params:
 }
 
 /** The server's own words, short, on one line and without what we sent it. */
-export function snippet(peer: Peer, text: string): string {
+function snippet(peer: Peer, text: string): string {
   const shown = peer
     .redact(text.slice(0, 4 * SNIPPET_CHARS))
     .replace(/[\p{Cc}\p{Cf}\s]+/gu, ' ')

@@ -6,7 +6,7 @@ import { argumentsJson, argumentsOf, isPair } from '../args.js';
 import type { CommandModule } from '../command.js';
 import { line, resultText } from '../render.js';
 import type { Run } from '../session.js';
-import { describeTarget, openTarget, type TargetFlags } from '../target.js';
+import { describeTarget, isUrl, openTarget, type TargetFlags } from '../target.js';
 import { findTool, LIST_TIMEOUT_MS } from '../tool.js';
 import { UsageError, wholeNumber } from '../usage.js';
 
@@ -33,7 +33,7 @@ export const call: CommandModule = {
   async run(run, [all]: [string[]], flags: Flags) {
     const at = all.findIndex(isPair);
     // A URL may hold a `=`, so as the first word it is never an argument.
-    const from = at === 0 && /^https?:\/\//i.test(all[0]!) ? all.findIndex((word, i) => i > 0 && isPair(word)) : at;
+    const from = at === 0 && isUrl(all[0]) ? all.findIndex((word, i) => i > 0 && isPair(word)) : at;
     const names = from < 0 ? all : all.slice(0, from);
     const pairs = from < 0 ? [] : all.slice(from);
     if (flags.args !== undefined && pairs.length > 0) throw new UsageError('--args: goes without key=value');

@@ -4,7 +4,7 @@ import { isPair } from '../args.js';
 import type { CommandModule } from '../command.js';
 import { contentOf, listItems } from '../listing.js';
 import { contentText, line, summary } from '../render.js';
-import { describeTarget, openTarget, type TargetFlags } from '../target.js';
+import { describeTarget, isUrl, openTarget, type TargetFlags } from '../target.js';
 import { LIST_TIMEOUT_MS } from '../tool.js';
 import { pairOf, UsageError, wholeNumber } from '../usage.js';
 
@@ -40,7 +40,7 @@ export const promptGet: CommandModule = {
     describeTarget(command);
   },
   async run(run, [words]: [string[]], flags: Flags) {
-    const at = words.findIndex((word, i) => isPair(word) && !(i === 0 && /^https?:\/\//i.test(word)));
+    const at = words.findIndex((word, i) => isPair(word) && !(i === 0 && isUrl(word)));
     const names = at < 0 ? words : words.slice(0, at);
     const target = await openTarget(run, names, flags, (own) => own.slice(0, 1));
     const [service, name, stray] = target.given ? [target.given, ...target.words] : target.words;
