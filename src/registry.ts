@@ -50,7 +50,7 @@ export interface Place {
   name: string;
 }
 
-export function fullName({ agent, name }: Place): string {
+function fullName({ agent, name }: Place): string {
   return agent === undefined ? name : agentService(agent, name);
 }
 
