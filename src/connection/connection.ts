@@ -2,7 +2,7 @@
 
 import type { Client, DiscoverResult, Implementation, ServerCapabilities } from '@modelcontextprotocol/client';
 import type { Clock } from '../_util/clock.js';
-import { StoreError } from '../errors.js';
+import { isStoreError, StoreError } from '../errors.js';
 import type { Channel, RequestOptions, RpcResult } from './channel.js';
 
 /** What a server says outside of a call. */
@@ -49,8 +49,6 @@ export class Connection {
   inFlight = 0;
   /** Requests that were given this connection; kept by the pool. */
   used = 0;
-  /** Did it ever answer a request? A start that never did counts as failed. */
-  answered = false;
   /** Monotonic time of the last use; a health check is none, or nothing would ever idle. */
   lastUsedAt: number;
   /** Called once when the connection has ended, with the reason. */
@@ -61,6 +59,7 @@ export class Connection {
   readonly #channel: Channel;
   readonly #clock: Clock;
   readonly #sockets: (() => SocketFigures) | undefined;
+  #answered = false;
   #closed = false;
   #closing: Promise<void> | undefined;
 
@@ -90,13 +89,34 @@ export class Connection {
     return this.#closed;
   }
 
+  /**
+   * Did it ever answer a request, with a result or an error? A start that never did counts as failed. Its tool list is
+   * no such request: we ask for it at each start, and a server that ends after it must not be started for ever.
+   */
+  get answered(): boolean {
+    return this.#answered;
+  }
+
   get sockets(): SocketFigures | undefined {
     return this.#sockets?.();
   }
 
   /** One request past the SDK's client. Rejects as `Channel.request` does. */
   request(method: string, params: Record<string, unknown> | undefined, options: RequestOptions): Promise<RpcResult> {
-    return this.#channel.request(method, params, options);
+    const answer = this.#channel.request(method, params, options);
+    return this.#answered || method === 'tools/list' ? answer : this.#first(answer);
+  }
+
+  /** Notes that an answer came. Only the requests before it pay for that. */
+  async #first(answer: Promise<RpcResult>): Promise<RpcResult> {
+    try {
+      const result = await answer;
+      this.#answered = true;
+      return result;
+    } catch (error) {
+      this.#answered ||= isStoreError(error) && error.executed === 'yes';
+      throw error;
+    }
   }
 
   /**

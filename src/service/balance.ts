@@ -3,7 +3,7 @@
 import type { Clock } from '../_util/clock.js';
 import type { Call, CallResult, Handler } from '../call.js';
 import type { Endpoint } from '../endpoint/endpoint.js';
-import { isStoreError, StoreError } from '../errors.js';
+import { StoreError } from '../errors.js';
 
 /** The last hop: one attempt on the endpoint with the fewest calls under way. */
 export function balanced(endpoints: readonly Endpoint[], clock: Clock): Handler {
@@ -23,12 +23,7 @@ export function balanced(endpoints: readonly Endpoint[], clock: Clock): Handler 
     record.attempts++;
     const since = clock.now();
     try {
-      const result = await connection.request(call.method, call.params, call);
-      connection.answered = true;
-      return complete(call, result);
-    } catch (error) {
-      if (isStoreError(error) && error.executed === 'yes') connection.answered = true;
-      throw error;
+      return complete(call, await connection.request(call.method, call.params, call));
     } finally {
       record.callMs += clock.now() - since;
       endpoint.release(connection);

@@ -49,7 +49,6 @@ function bench(pool: ConnectionPoolOptions = {}): Bench {
 async function used({ endpoint, wait, request }: Bench): Promise<Connection> {
   const connection = await wait();
   await request(connection);
-  connection.answered = true;
   endpoint.release(connection);
   return connection;
 }
