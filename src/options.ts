@@ -101,6 +101,35 @@ export interface ServiceOptions {
   calls?: CallOptionsConfig;
   resultCache?: Pick<ResultCacheOptions, 'enabled' | 'ttlMs'>;
   tools?: Record<string, ToolPolicy>;
+  /** Replicas of the service, beside the `command` or `url` that it may have itself. */
+  endpoints?: EndpointOptions[];
+  /** How calls are spread over the replicas. Default `'power-of-two'`. */
+  balance?: BalanceStrategy;
+  /**
+   * Who shares connections: `'shared'`: all callers one set; `'agent'`: each agent has its own, and stays with one
+   * replica; `'call'`: a fresh one for each call. Default `'shared'`.
+   */
+  sharing?: 'shared' | 'agent' | 'call';
+}
+
+/**
+ * - `'power-of-two'`: the better of two random ones, by calls under way and by how fast they answer
+ * - `'least-in-flight'`: the one with the fewest calls under way for its weight
+ * - `'round-robin'`: in turn
+ * - `'weighted'`: in turn, by weight
+ */
+export type BalanceStrategy = 'power-of-two' | 'least-in-flight' | 'round-robin' | 'weighted';
+
+/** One replica as written. `env`, `cwd`, `envFile` and `headers` default to those of the service. */
+export interface EndpointOptions {
+  command?: string;
+  args?: string[];
+  env?: Record<string, string>;
+  cwd?: string;
+  url?: string;
+  headers?: Record<string, string>;
+  /** Its share of the calls beside the others' weights. Default 1. */
+  weight?: number;
 }
 
 type Deep<T> = {

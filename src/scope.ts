@@ -292,7 +292,7 @@ export class Scope {
   async lease<T>(service: string, fn: (lease: Lease) => Promise<T>): Promise<T> {
     this.#parts.assertOpen();
     const target = this.#need(service);
-    return target.lease((connection) => {
+    return target.lease(this.#parts.id, (connection) => {
       const handle = overConnection(connection);
       return fn({
         callTool: async (name, args, options) => {
@@ -360,7 +360,7 @@ export class Scope {
       const call = this.#toolCall(tool, params, options, since, deadline);
       begun?.(call.record);
       try {
-        const result = (await runCall(call, service.handle, this.#parts)) as CallToolResult;
+        const result = (await runCall(call, service.handleFor(this.#parts.id), this.#parts)) as CallToolResult;
         if (options?.throwOnToolError && result.isError) throw toolError(result, call);
         return result;
       } catch (error) {
@@ -442,7 +442,11 @@ export class Scope {
   ): Promise<CallResult> {
     this.#parts.assertOpen();
     const service = this.#need(local);
-    return runCall(this.#plainCall(service, local, method, params, limits), service.handle, this.#parts);
+    return runCall(
+      this.#plainCall(service, local, method, params, limits),
+      service.handleFor(this.#parts.id),
+      this.#parts,
+    );
   }
 
   async #validate(tool: ScopeTool, args: Record<string, unknown>): Promise<void> {

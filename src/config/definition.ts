@@ -3,7 +3,7 @@
 import type { PerformanceOptions, ServiceOptions } from '../options.js';
 
 /** Where and how one service runs, with every variable filled in. */
-export type EndpointDefinition =
+export type EndpointDefinition = (
   | {
       readonly kind: 'stdio';
       readonly command: string;
@@ -14,7 +14,11 @@ export type EndpointDefinition =
     }
   | { readonly kind: 'http' | 'sse'; readonly url: string; readonly headers: Readonly<Record<string, string>> }
   /** An MCP server object in this process; only code can give it. */
-  | { readonly kind: 'memory'; readonly server: unknown };
+  | { readonly kind: 'memory'; readonly server: unknown }
+) & {
+  /** Its share of the calls beside its replicas; 1 where it is not said. */
+  readonly weight?: number | undefined;
+};
 
 /** One service as people write it in `mcp.json`: templates such as `${TOKEN}` stand unexpanded. */
 export interface ServiceConfig {
@@ -42,7 +46,7 @@ export interface ServiceConfig {
 /** A service ready to be started. */
 export interface ServiceDefinition {
   readonly name: string;
-  /** Exactly one for now. */
+  /** At least one. */
   readonly endpoints: readonly EndpointDefinition[];
   readonly options: ServiceOptions;
   readonly disabled: boolean;

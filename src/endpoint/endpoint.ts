@@ -2,91 +2,89 @@
 
 import { basename } from 'node:path';
 import type { Clock, Timer } from '../_util/clock.js';
-import type { Gate } from '../_util/gate.js';
-import type { WaitLimits } from '../_util/wait-queue.js';
+import { type WaitLimits, WaitQueue } from '../_util/wait-queue.js';
 import type { EndpointDefinition } from '../config/definition.js';
-import { type ConnectOptions, connect, type KnownEra } from '../connection/connect.js';
 import type { Connection, ServerNotice } from '../connection/connection.js';
 import { asError, isStoreError, StoreError } from '../errors.js';
-import { poolSize, type ResolvedPerformance, type ServiceOptions } from '../options.js';
+import { poolSize } from '../options.js';
+import { Latency } from './latency.js';
+import { Launcher, type LauncherOptions } from './launch.js';
+import { RAMP_MS } from './limits.js';
 import { type EndpointEffect, type EndpointEvent, type EndpointState, next } from './machine.js';
 import { Pool, type PoolStats } from './pool.js';
+import { copyOf, refusalOf, verdictOf } from './refusal.js';
 import { Supervisor } from './supervise.js';
 
-export interface EndpointOptions {
-  definition: EndpointDefinition;
-  /** Resolved for this service. */
-  performance: ResolvedPerformance;
-  /** The service's own options: `connectionPool` there decides the counts of processes. */
-  own: ServiceOptions;
-  clock: Clock;
-  /** Bounds how many processes of the whole store start at a time. */
-  gate: Gate;
+export interface EndpointOptions extends Omit<LauncherOptions, 'onGap'> {
   onState: (state: EndpointState) => void;
   onOpened: (connection: Connection) => void;
   onNotice: (notice: ServerNotice) => void;
-  /** A line of stderr or noise on stdout. */
-  onLine: (stream: 'stdout' | 'stderr', text: string) => void;
-}
-
-const MAX_MESSAGE_BYTES = 10 * 1024 * 1024;
-const DEFAULT_STOP_TIMEOUT_MS = 2_000;
-/** Commands that may download what they run at their first start. */
-const DOWNLOADERS = /^(npx|uvx|bunx|pipx|docker|podman|deno)$/;
-const DOWNLOADING_VERB = /^(dlx|exec|x|tool|run)$/;
-
-/** Does this command line fetch its program first? Then its first start gets `startTimeoutMs`. */
-export function mayDownload(command: string, args: readonly string[]): boolean {
-  const name = basename(command).replace(/\.(cmd|exe|bat)$/i, '');
-  if (DOWNLOADERS.test(name)) return true;
-  return /^(npm|pnpm|yarn|bun|uv)$/.test(name) && args.some((arg) => DOWNLOADING_VERB.test(arg));
+  /** May it be taken out of use now? Asked where siblings can take its calls; undefined: it has none. */
+  mayEject?: (() => boolean) | undefined;
 }
 
 export class Endpoint {
   readonly label: string;
+  /** Its share of the calls beside its siblings' weights. */
+  readonly weight: number;
+  /** Calls that all its connections together carry at a time. */
+  readonly capacity: number;
+  /** The most connections that it has at a time. */
+  readonly maxConnections: number;
   readonly #options: EndpointOptions;
+  readonly #clock: Clock;
+  readonly #launcher: Launcher;
   readonly #pool: Pool;
   readonly #supervisor: Supervisor;
   readonly #leases = new Set<Connection>();
-  /** Connects under way: closing ends them and waits until nothing of them is left. */
-  readonly #opening = new Set<Promise<unknown>>();
-  #starts = new AbortController();
+  readonly #latency = new Latency();
   #state: EndpointState = { name: 'registered' };
+  /** Calls go through without a question. */
+  #flowing = false;
+  /** The next answer is news: a failure is remembered. */
+  #troubled = false;
+  /** The wait or call that probes. */
+  #probe: WaitLimits | undefined;
+  #readyAt = 0;
   #timer: Timer | undefined;
-  #startedOnce = false;
-  /** Which era the last connection spoke: saves the next one the question. */
-  #era: KnownEra | undefined;
   #closed = false;
 
   constructor(options: EndpointOptions) {
     this.#options = options;
+    this.#clock = options.clock;
     const { definition, performance, own, clock } = options;
+    const { connectionPool } = performance;
     const kind = definition.kind === 'sse' ? 'http' : definition.kind;
     this.label = labelOf(definition);
-    const size = poolSize(kind, own.connectionPool, performance.connectionPool);
-    const perConnection = kind === 'http' ? size.max : performance.connectionPool.maxInFlightPerConnection;
+    this.weight = definition.weight ?? 1;
+    const size = poolSize(kind, own.connectionPool, connectionPool);
+    const perConnection = kind === 'http' ? size.max : connectionPool.maxInFlightPerConnection;
+    this.maxConnections = size.max;
+    this.capacity = kind === 'http' ? size.max : size.max * perConnection;
+    this.#launcher = new Launcher({
+      ...options,
+      onGap: () => options.onNotice({ kind: 'list_changed', list: 'tools' }),
+    });
     this.#pool = new Pool({
       // Over HTTP the counts mean sockets, which all share one session.
       size: kind === 'http' ? { min: Math.min(size.min, 1), max: 1 } : size,
       capacity: perConnection,
-      maxIdleTimeMs: performance.connectionPool.maxIdleTimeMs,
+      maxIdleTimeMs: connectionPool.maxIdleTimeMs,
       clock,
-      open: () => this.#open(),
+      open: () => this.#launcher.open(),
       onOpened: (connection) => this.#opened(connection),
       onLost: (connection, reason, left) => this.#lost(connection, reason, left),
       onEmpty: () => this.#send({ type: 'idle' }),
     });
     this.#supervisor = new Supervisor({
       clock,
-      intervalMs: performance.connectionPool.healthCheckIntervalMs,
-      timeoutMs: performance.connectionPool.healthCheckTimeoutMs,
+      intervalMs: connectionPool.healthCheckIntervalMs,
+      timeoutMs: connectionPool.healthCheckTimeoutMs,
       connections: () => this.#pool.connections,
+      onMiss: (error) => this.#send({ type: 'health_missed', error: asStoreError(error) }),
+      onAlive: () => this.#send({ type: 'health_ok' }),
     });
-    this.capacity = kind === 'http' ? size.max : size.max * perConnection;
   }
-
-  /** Calls that all its connections together carry at a time. */
-  readonly capacity: number;
 
   get state(): EndpointState {
     return this.#state;
@@ -107,6 +105,31 @@ export class Endpoint {
     return this.#pool.inFlight;
   }
 
+  /** Connections that are lent to one owner each. */
+  get leased(): number {
+    return this.#leases.size;
+  }
+
+  /** Could a call go through now, without waiting for another to end? */
+  get hasRoom(): boolean {
+    return this.#pool.hasRoom;
+  }
+
+  /** Do calls go through now? */
+  get flowing(): boolean {
+    return this.#flowing;
+  }
+
+  /** Mean time of an answer, in milliseconds; 0 where nothing is known. */
+  latencyMs(now: number): number {
+    return this.#latency.at(now);
+  }
+
+  /** Which part of its full share it takes now: a tenth when it has just come, all of it after `RAMP_MS`. */
+  ramp(now: number): number {
+    return Math.min(1, Math.max(0.1, (now - this.#readyAt) / RAMP_MS));
+  }
+
   stats(): PoolStats {
     return this.#pool.stats();
   }
@@ -118,7 +141,12 @@ export class Endpoint {
 
   /** A connection with room, at once; undefined where the call has to wait for one. */
   take(): Connection | undefined {
-    return this.#state.name === 'ready' ? this.#pool.take() : undefined;
+    return this.#flowing ? this.#pool.take() : undefined;
+  }
+
+  /** Why a call cannot wait here; undefined where it can. */
+  refusal(): StoreError | undefined {
+    return refusalOf(this.#state, this.#closed, this.#clock.now());
   }
 
   /**
@@ -127,20 +155,50 @@ export class Endpoint {
    */
   wait(limits: WaitLimits, timeoutMs: number): Promise<Connection> {
     this.#send({ type: 'use' });
-    const refusal = this.#refusal();
+    const refusal = this.refusal();
     if (refusal) return Promise.reject(refusal);
-    return this.#pool.wait(limits, timeoutMs);
+    if (this.#state.name !== 'probing') return this.#pool.wait(limits, timeoutMs);
+    this.#probe = limits;
+    this.#send({ type: 'probe', connected: this.#pool.size > 0 });
+    const connection = this.#pool.take();
+    if (connection) return Promise.resolve(connection);
+    return this.#pool.wait(limits, timeoutMs).catch((error: unknown) => {
+      this.#probeOver(limits);
+      throw error;
+    });
   }
 
+  /** Lets a call probe an ejected endpoint before its time. */
+  hasten(): void {
+    if (this.#state.name === 'ejected') this.#send({ type: 'due' });
+  }
+
+  /** A request over `connection` is over: gives it back, and hears what its end says about the endpoint. */
+  done(connection: Connection, call: WaitLimits, sentAt: number, now: number, error?: unknown): void {
+    this.#pool.release(connection, now);
+    const verdict = error === undefined ? 'answered' : verdictOf(error);
+    if (verdict === 'answered') {
+      this.#latency.observe(now - sentAt, now);
+      if (this.#troubled) this.#send({ type: 'call_ok' });
+    } else if (verdict === 'failed') this.#callFailed(asStoreError(error), sentAt);
+    this.#probeOver(call);
+  }
+
+  /** Gives back a connection that was not used. */
   release(connection: Connection): void {
-    this.#pool.release(connection);
+    this.#pool.release(connection, this.#clock.now());
   }
 
-  /** A connection of one owner, beside the pool; it ends with `endLease`. */
-  async lease(): Promise<Connection> {
-    const refusal = this.#closed || this.#state.name === 'stopped' ? this.#refusal() : undefined;
+  /** A connection of one owner, beside the pool; it ends with `endLease`. Rejects as `wait` does. */
+  async lease(limits: WaitLimits, timeoutMs: number): Promise<Connection> {
+    const refusal = this.#closed || this.#state.name === 'stopped' ? this.refusal() : undefined;
     if (refusal) throw refusal;
-    const connection = await this.#open();
+    const waiting = new WaitQueue<Connection>(this.#clock);
+    this.#launcher.open().then(
+      (connection) => waiting.give(connection) || void connection.close(),
+      (error: unknown) => waiting.failAll(() => asStoreError(error)),
+    );
+    const connection = await waiting.wait(limits, (why) => waitOver(why, limits, timeoutMs));
     this.#leases.add(connection);
     connection.onNotice = (notice) => this.#options.onNotice(notice);
     return connection;
@@ -159,13 +217,14 @@ export class Endpoint {
   async stop(drainMs: number): Promise<void> {
     this.#halt();
     await this.#drain(drainMs);
-    await Promise.all([...this.#opening, ...this.#pool.connections.map((connection) => connection.close())]);
+    const connections = this.#pool.connections.map((connection) => connection.close());
+    await Promise.all([this.#launcher.settled(), ...connections]);
   }
 
   /** Starts anew, whatever the state. */
   restart(): void {
     if (this.#closed) return;
-    this.#starts = new AbortController();
+    this.#launcher.resume();
     this.#send({ type: 'reset' });
   }
 
@@ -176,106 +235,65 @@ export class Endpoint {
     this.#supervisor.stop();
     await this.#drain(drainMs);
     const leases = [...this.#leases].map((connection) => this.endLease(connection));
-    await Promise.all([...this.#opening, this.#pool.close(), ...leases]);
+    await Promise.all([this.#launcher.settled(), this.#pool.close(), ...leases]);
   }
 
   /** Takes no more calls, and ends those that wait and starts that are under way. */
   #halt(): void {
     this.#send({ type: 'stop' });
-    this.#pool.refuse(() => this.#refusal()!);
-    this.#starts.abort(this.#refusal());
+    this.#pool.refuse(() => this.refusal()!);
+    this.#launcher.halt(this.refusal()!);
   }
 
   #drain(drainMs: number): Promise<void> {
-    const { clock } = this.#options;
-    const end = clock.now() + drainMs;
+    const end = this.#clock.now() + drainMs;
     return new Promise((resolve) => {
       const look = (): void => {
-        const left = end - clock.now();
+        const left = end - this.#clock.now();
         const busy = this.#pool.busy || [...this.#leases].some((connection) => connection.inFlight > 0);
         if (!busy || left <= 0) resolve();
-        else clock.after(Math.min(left, 20), look);
+        else this.#clock.after(Math.min(left, 20), look);
       };
       look();
     });
   }
 
   #send(event: EndpointEvent): void {
-    const { clock, onState } = this.#options;
     const before = this.#state;
-    const { state, effects } = next(before, event, clock.now());
+    const { state, effects } = next(before, event, this.#clock.now());
+    if (state === before) return;
     this.#state = state;
-    if (state !== before) {
-      this.#timer?.cancel();
-      this.#timer = undefined;
-    }
+    this.#flowing = state.name === 'ready' || state.name === 'degraded';
+    this.#troubled = 'history' in state && (state.name !== 'ready' || state.history.calls.length > 0);
+    if (state.name === 'ready' && !this.#options.mayEject) this.#readyAt = 0;
+    else if (state.name === 'ready' && before.name !== 'degraded' && before.name !== 'ready')
+      this.#readyAt = this.#clock.now();
+    this.#timer?.cancel();
+    this.#timer = undefined;
     for (const effect of effects) this.#run(effect);
-    if (state !== before) onState(state);
+    if (isNews(before, state)) this.#options.onState(state);
   }
 
   #run(effect: EndpointEffect): void {
-    const { clock } = this.#options;
-    if (effect.type === 'timer') this.#timer = clock.after(effect.at - clock.now(), () => this.#send({ type: 'due' }));
-    else if (effect.type === 'refuse') this.#pool.refuse(() => copyOf(effect.error));
+    if (effect.type === 'timer')
+      this.#timer = this.#clock.after(effect.at - this.#clock.now(), () => this.#send({ type: 'due' }));
+    else if (effect.type === 'refuse') this.#pool.refuse(() => (effect.error ? copyOf(effect.error) : this.refusal()!));
     else
       this.#pool.add().catch((error: unknown) => {
-        this.#send({ type: 'open_failed', error: asStoreError(error), random: clock.random() });
+        this.#send({ type: 'open_failed', error: asStoreError(error), random: this.#clock.random() });
       });
   }
 
-  /** Why a call cannot wait here; undefined where it can. */
-  #refusal(): StoreError | undefined {
-    const state = this.#state;
-    if (this.#closed) return new StoreError('STORE_CLOSED', 'the store or its service was closed');
-    if (state.name === 'stopped')
-      return new StoreError('SERVICE_DOWN', 'the service is stopped', { hint: 'Start it with restartService.' });
-    if (state.name === 'auth_required') return copyOf(state.reason);
-    if (state.name !== 'failed') return undefined;
-    if (state.reason.code === 'SPAWN_FAILED') return copyOf(state.reason);
-    const inMs = Math.max(0, Math.round(state.nextTryAt - this.#options.clock.now()));
-    return new StoreError(
-      'SERVICE_DOWN',
-      `does not start: ${state.reason.message}; next try in ${Math.ceil(inMs / 1000)} s`,
-      {
-        cause: state.reason,
-        figures: { nextTryInMs: inMs },
-        hint: 'restartService tries again at once.',
-      },
-    );
+  #callFailed(error: StoreError, sentAt: number): void {
+    const { mayEject } = this.#options;
+    const then = mayEject === undefined ? 'breaker_open' : mayEject() ? 'ejected' : 'degraded';
+    this.#send({ type: 'call_failed', error, sentAt, then });
   }
 
-  #open(): Promise<Connection> {
-    const { definition, gate } = this.#options;
-    // Only processes are dear to start; a socket or an object in this process needs no turn.
-    const { signal } = this.#starts;
-    const opening = definition.kind === 'stdio' ? gate.run(() => this.#connect(signal)) : this.#connect(signal);
-    const settled: Promise<unknown> = opening.catch(() => {}).finally(() => this.#opening.delete(settled));
-    this.#opening.add(settled);
-    return opening;
-  }
-
-  async #connect(signal: AbortSignal): Promise<Connection> {
-    const { definition, performance, own, clock, onLine } = this.#options;
-    const pool = performance.connectionPool;
-    const slow = definition.kind === 'stdio' && !this.#startedOnce && mayDownload(definition.command, definition.args);
-    const sockets = poolSize('http', own.connectionPool, pool);
-    const options: ConnectOptions = {
-      clock,
-      signal,
-      timeoutMs: slow ? pool.startTimeoutMs : pool.connectionTimeoutMs,
-      writeTimeoutMs: pool.writeTimeoutMs,
-      stopTimeoutMs: own.stopTimeoutMs ?? DEFAULT_STOP_TIMEOUT_MS,
-      maxMessageBytes: MAX_MESSAGE_BYTES,
-      maxInFlight: pool.maxInFlightPerConnection,
-      sockets: { max: sockets.max, min: sockets.min, idleMs: pool.maxIdleTimeMs },
-      onNoise: (line) => onLine('stdout', line),
-      onStderr: (text) => onLine('stderr', text),
-      onGap: () => this.#options.onNotice({ kind: 'list_changed', list: 'tools' }),
-    };
-    const connection = await connect(definition, options, this.#era);
-    this.#startedOnce = true;
-    this.#era = { kind: connection.era, discover: connection.discover, at: clock.now() };
-    return connection;
+  #probeOver(call: WaitLimits): void {
+    if (this.#probe !== call) return;
+    this.#probe = undefined;
+    this.#send({ type: 'probe_over' });
   }
 
   #opened(connection: Connection): void {
@@ -292,8 +310,16 @@ export class Endpoint {
     if (left > 0) return;
     const error = new StoreError('CONNECT_FAILED', reason.message, { cause: reason });
     const expired = (reason as { figures?: Record<string, unknown> }).figures?.['sessionExpired'] === true;
-    this.#send({ type: 'lost', error, answered: connection.answered, expired, random: this.#options.clock.random() });
+    this.#send({ type: 'lost', error, answered: connection.answered, expired, random: this.#clock.random() });
   }
+}
+
+/** Another state, or another time of the next try; the figures that a state merely keeps are nobody's news. */
+function isNews(before: EndpointState, state: EndpointState): boolean {
+  if (before.name !== state.name) return true;
+  const nextTryAt = (of: EndpointState): number | undefined => ('nextTryAt' in of ? of.nextTryAt : undefined);
+  const attempt = (of: EndpointState): number | undefined => ('attempt' in of ? of.attempt : undefined);
+  return nextTryAt(before) !== nextTryAt(state) || attempt(before) !== attempt(state);
 }
 
 /** What identifies an endpoint to people, without its arguments, query or credentials. */
@@ -304,12 +330,12 @@ function labelOf(definition: EndpointDefinition): string {
   return `${url.origin}${url.pathname}`;
 }
 
-function asStoreError(error: unknown): StoreError {
-  return isStoreError(error) ? error : new StoreError('CONNECT_FAILED', asError(error).message, { cause: error });
+function waitOver(why: 'timeout' | 'cancelled', limits: WaitLimits, timeoutMs: number): StoreError {
+  return why === 'cancelled'
+    ? new StoreError('CANCELLED', 'cancelled by the caller', { cause: limits.signal?.reason })
+    : new StoreError('TIMEOUT', `no connection within ${timeoutMs} ms`, { figures: { timeoutMs } });
 }
 
-/** Each waiter gets an error of its own: the hops above write service, tool and attempts into it. */
-function copyOf(error: StoreError): StoreError {
-  const { code, message, figures, hint, cause, data, rpcCode, executed } = error;
-  return new StoreError(code, message, { figures, hint, cause, data, rpcCode, executed });
+function asStoreError(error: unknown): StoreError {
+  return isStoreError(error) ? error : new StoreError('CONNECT_FAILED', asError(error).message, { cause: error });
 }

@@ -1,21 +1,59 @@
 /** Knows the life of an endpoint as a pure function: which state follows which event, and what has to be done. */
 
 import type { StoreError } from '../errors.js';
+import * as limits from './limits.js';
+
+/** What outlives a state: failures that count together, and how often it was taken out of use. Times are monotonic. */
+export interface History {
+  /** Failed starts within `FAILED_WINDOW_MS`. */
+  readonly starts: readonly number[];
+  /** Failed calls within `TRIP_WINDOW_MS`, with no success between. */
+  readonly calls: readonly number[];
+  /** How often in a row it was taken out of use for failing calls. */
+  readonly trips: number;
+  /** When it last came back from there. */
+  readonly backAt: number;
+}
 
 /** Where an endpoint stands. Times are monotonic milliseconds. */
 export type EndpointState =
   /** Not started: starts at its first use. Also after an idle stop. */
   | { readonly name: 'registered' }
   /** First connection under way; calls wait. `attempt` counts from 1. */
-  | { readonly name: 'starting'; readonly attempt: number; readonly failures: readonly number[] }
-  | { readonly name: 'ready'; readonly since: number; readonly failures: readonly number[] }
+  | { readonly name: 'starting'; readonly attempt: number; readonly history: History }
+  | { readonly name: 'ready'; readonly since: number; readonly history: History }
+  /** In use, but its last call or health check failed. */
+  | {
+      readonly name: 'degraded';
+      readonly since: number;
+      /** Health checks in a row without an answer. */
+      readonly misses: number;
+      readonly reason: StoreError;
+      readonly history: History;
+    }
   /** Lost or failed; the next start is at `nextTryAt`, and calls wait for it. */
   | {
       readonly name: 'reconnecting';
       readonly attempt: number;
       readonly nextTryAt: number;
       readonly reason: StoreError;
-      readonly failures: readonly number[];
+      readonly history: History;
+    }
+  /** Its calls failed one after the other: they fail fast until `nextTryAt`. `ejected`: its siblings take them. */
+  | {
+      readonly name: 'breaker_open' | 'ejected';
+      readonly nextTryAt: number;
+      readonly reason: StoreError;
+      readonly history: History;
+    }
+  /** One call (`of: 'call'`) or one start (`of: 'start'`) finds out whether it works again; the others fail fast. */
+  | {
+      readonly name: 'probing';
+      readonly of: 'call' | 'start';
+      /** The one is under way. */
+      readonly busy: boolean;
+      readonly reason: StoreError;
+      readonly history: History;
     }
   /** Given up for now: calls fail fast; tried again at `nextTryAt` or by `restartService`. */
   | { readonly name: 'failed'; readonly reason: StoreError; readonly nextTryAt: number }
@@ -36,6 +74,19 @@ export type EndpointEvent =
   | { type: 'lost'; error: StoreError; answered: boolean; expired: boolean; random: number }
   /** The last connection was closed for idleness. */
   | { type: 'idle' }
+  /** A call was answered. */
+  | { type: 'call_ok' }
+  /**
+   * A call that was sent at `sentAt` failed for a reason that lies in the transport or the protocol. `then`: where that
+   * leads when it is one too many; `'degraded'` keeps it in use, since too many siblings are out already.
+   */
+  | { type: 'call_failed'; error: StoreError; sentAt: number; then: 'breaker_open' | 'ejected' | 'degraded' }
+  /** The one call of `probing` sets out. `connected`: there is a connection for it. */
+  | { type: 'probe'; connected: boolean }
+  /** That call ended without a verdict: cancelled, or silent to its deadline. */
+  | { type: 'probe_over' }
+  | { type: 'health_missed'; error: StoreError }
+  | { type: 'health_ok' }
   /** The timer of `nextTryAt`. */
   | { type: 'due' }
   | { type: 'stop' }
@@ -47,97 +98,183 @@ export type EndpointEffect =
   | { type: 'open' }
   /** Send `due` at this time. */
   | { type: 'timer'; at: number }
-  /** Fail every call that waits for a connection. */
-  | { type: 'refuse'; error: StoreError };
+  /** Fail every call that waits for a connection: with this error, else with what the state says. */
+  | { type: 'refuse'; error?: StoreError };
 
 export interface Step {
   readonly state: EndpointState;
   readonly effects: readonly EndpointEffect[];
 }
 
-/** Restart back-off: 0.5 s, doubling to 60 s, full jitter (uniform between 0 and the delay). */
-export const RESTART_DELAY_MS = 500;
-export const RESTART_MAX_DELAY_MS = 60_000;
-/** After so many failed starts within the window the endpoint is `failed`, and tried again every `PROBE_MS`. */
-export const MAX_FAILED_STARTS = 5;
-export const FAILED_WINDOW_MS = 60_000;
-export const PROBE_MS = 300_000;
+type Named<N extends EndpointState['name']> = Extract<EndpointState, { name: N }>;
 
 const NO_EFFECTS: readonly EndpointEffect[] = [];
+export const NO_HISTORY: History = { starts: [], calls: [], trips: 0, backAt: Number.NEGATIVE_INFINITY };
 
 export function next(state: EndpointState, event: EndpointEvent, now: number): Step {
   switch (event.type) {
     case 'stop':
-      return { state: { name: 'stopped' }, effects: NO_EFFECTS };
+      return to({ name: 'stopped' });
     case 'reset':
-      return start(1, []);
+      return start(1, NO_HISTORY);
     case 'use':
-      return state.name === 'registered' ? start(1, []) : stay(state);
+      return state.name === 'registered' ? start(1, NO_HISTORY) : stay(state);
     case 'opened':
-      if (state.name === 'stopped') return stay(state);
-      return { state: { name: 'ready', since: now, failures: failuresOf(state) }, effects: NO_EFFECTS };
+      return opened(state, now);
     case 'open_failed':
-      return state.name === 'starting' ? afterFailure(state, event.error, event.random, now) : stay(state);
-    case 'lost': {
-      if (state.name !== 'ready') return stay(state);
-      // A server that served and ended is started again; one that only ever ends is counted like a failed start.
-      const failures = event.answered ? [] : state.failures;
-      if (!event.answered) return afterFailure({ attempt: failures.length, failures }, event.error, event.random, now);
-      if (event.expired) return start(1, failures);
-      const nextTryAt = now + event.random * RESTART_DELAY_MS;
-      return {
-        state: { name: 'reconnecting', attempt: 0, nextTryAt, reason: event.error, failures },
-        effects: [{ type: 'timer', at: nextTryAt }],
-      };
-    }
+      if (state.name === 'starting') return startFailed(state.attempt, state.history, event, now);
+      if (state.name !== 'probing') return stay(state);
+      return state.of === 'start' ? giveUp(event.error, now) : startFailed(1, state.history, event, now);
+    case 'lost':
+      return state.name === 'ready' || state.name === 'degraded' ? lost(state, event, now) : stay(state);
     case 'idle':
-      return state.name === 'ready' ? { state: { name: 'registered' }, effects: NO_EFFECTS } : stay(state);
+      return state.name === 'ready' || state.name === 'degraded' ? to({ name: 'registered' }) : stay(state);
+    case 'call_ok':
+      return callOk(state, now);
+    case 'call_failed':
+      return callFailed(state, event, now);
+    case 'probe':
+      if (state.name !== 'probing' || state.busy) return stay(state);
+      return to({ ...state, busy: true }, event.connected ? NO_EFFECTS : [{ type: 'open' }]);
+    case 'probe_over':
+      return state.name === 'probing' && state.of === 'call' ? to({ ...state, busy: false }) : stay(state);
+    case 'health_missed':
+      if (state.name === 'degraded') return to({ ...state, misses: state.misses + 1, reason: event.error });
+      if (state.name !== 'ready') return stay(state);
+      return to({ name: 'degraded', since: now, misses: 1, reason: event.error, history: state.history });
+    case 'health_ok':
+      if (state.name !== 'degraded' || state.misses === 0) return stay(state);
+      return state.history.calls.length > 0
+        ? to({ ...state, misses: 0 })
+        : to({ name: 'ready', since: now, history: state.history });
     case 'due':
-      if (state.name === 'reconnecting') return start(state.attempt + 1, state.failures);
-      return state.name === 'failed' ? start(1, []) : stay(state);
+      return due(state);
   }
+}
+
+function to(state: EndpointState, effects: readonly EndpointEffect[] = NO_EFFECTS): Step {
+  return { state, effects };
 }
 
 function stay(state: EndpointState): Step {
   return { state, effects: NO_EFFECTS };
 }
 
-function start(attempt: number, failures: readonly number[]): Step {
-  return { state: { name: 'starting', attempt, failures }, effects: [{ type: 'open' }] };
+function start(attempt: number, history: History): Step {
+  return to({ name: 'starting', attempt, history }, [{ type: 'open' }]);
 }
 
-function failuresOf(state: EndpointState): readonly number[] {
-  return 'failures' in state ? state.failures : [];
+function due(state: EndpointState): Step {
+  if (state.name === 'reconnecting') return start(state.attempt + 1, state.history);
+  if (state.name === 'failed')
+    return to({ name: 'probing', of: 'start', busy: true, reason: state.reason, history: NO_HISTORY }, [
+      { type: 'open' },
+    ]);
+  if (state.name !== 'breaker_open' && state.name !== 'ejected') return stay(state);
+  return to({ name: 'probing', of: 'call', busy: false, reason: state.reason, history: state.history });
 }
 
-function afterFailure(
-  state: { attempt: number; failures: readonly number[] },
-  error: StoreError,
-  random: number,
+function opened(state: EndpointState, now: number): Step {
+  switch (state.name) {
+    case 'stopped':
+    case 'ready':
+    case 'degraded':
+    case 'breaker_open':
+    case 'ejected':
+      return stay(state);
+    case 'probing':
+      // A call's answer is awaited; a start has shown all that it can.
+      return state.of === 'call' ? stay(state) : to({ name: 'ready', since: now, history: NO_HISTORY });
+    default:
+      return to({ name: 'ready', since: now, history: 'history' in state ? state.history : NO_HISTORY });
+  }
+}
+
+function lost(state: Named<'ready' | 'degraded'>, event: Extract<EndpointEvent, { type: 'lost' }>, now: number): Step {
+  const { history } = state;
+  // A server that served and ended is started again; one that only ever ends is counted like a failed start.
+  if (!event.answered) return startFailed(history.starts.length, history, event, now);
+  const after = { ...history, starts: [] };
+  if (event.expired) return start(1, after);
+  const nextTryAt = now + event.random * limits.RESTART_DELAY_MS;
+  return to({ name: 'reconnecting', attempt: 0, nextTryAt, reason: event.error, history: after }, [
+    { type: 'timer', at: nextTryAt },
+  ]);
+}
+
+function startFailed(
+  attempt: number,
+  history: History,
+  { error, random }: { error: StoreError; random: number },
   now: number,
 ): Step {
   if (error.code === 'AUTH_REQUIRED' || error.code === 'FORBIDDEN')
-    return { state: { name: 'auth_required', reason: error }, effects: [{ type: 'refuse', error }] };
-  const failures = [...state.failures.filter((at) => now - at < FAILED_WINDOW_MS), now];
-  if (error.figures?.['retryable'] === false || failures.length >= MAX_FAILED_STARTS) {
-    const nextTryAt = now + PROBE_MS;
-    return {
-      state: { name: 'failed', reason: error, nextTryAt },
-      effects: [
-        { type: 'refuse', error },
-        { type: 'timer', at: nextTryAt },
-      ],
-    };
-  }
-  const cap = Math.min(RESTART_DELAY_MS * 2 ** (failures.length - 1), RESTART_MAX_DELAY_MS);
+    return to({ name: 'auth_required', reason: error }, [{ type: 'refuse', error }]);
+  const starts = [...history.starts.filter((at) => now - at < limits.FAILED_WINDOW_MS), now];
+  if (error.figures?.['retryable'] === false || starts.length >= limits.MAX_FAILED_STARTS) return giveUp(error, now);
+  const cap = Math.min(limits.RESTART_DELAY_MS * 2 ** (starts.length - 1), limits.RESTART_MAX_DELAY_MS);
   // The server's own word on when to come back (429, 503 with Retry-After) wins over our back-off.
   const asked = error.figures?.['retryAfterMs'];
   const nextTryAt = now + (typeof asked === 'number' ? asked : random * cap);
-  return {
-    state: { name: 'reconnecting', attempt: state.attempt, nextTryAt, reason: error, failures },
-    effects: [
-      { type: 'refuse', error },
-      { type: 'timer', at: nextTryAt },
-    ],
-  };
+  return to({ name: 'reconnecting', attempt, nextTryAt, reason: error, history: { ...history, starts } }, [
+    { type: 'refuse', error },
+    { type: 'timer', at: nextTryAt },
+  ]);
+}
+
+function giveUp(error: StoreError, now: number): Step {
+  if (error.code === 'AUTH_REQUIRED' || error.code === 'FORBIDDEN')
+    return to({ name: 'auth_required', reason: error }, [{ type: 'refuse', error }]);
+  const nextTryAt = now + limits.PROBE_MS;
+  return to({ name: 'failed', reason: error, nextTryAt }, [
+    { type: 'refuse', error },
+    { type: 'timer', at: nextTryAt },
+  ]);
+}
+
+function callOk(state: EndpointState, now: number): Step {
+  if (!('history' in state)) return stay(state);
+  const history = { ...state.history, calls: [] };
+  if (state.name === 'probing' && state.of === 'call')
+    return to({ name: 'ready', since: now, history: { ...history, backAt: now } });
+  if (state.name === 'degraded') return to({ name: 'ready', since: now, history });
+  if (state.name === 'ready' && state.history.calls.length > 0) return to({ ...state, history });
+  return stay(state);
+}
+
+/**
+ * The breaker (Nygard, "Release It!"): so many failures with no success between, within the window, take the endpoint
+ * out of use. Calls that were under way together fail together, so they count once.
+ */
+function callFailed(state: EndpointState, event: Extract<EndpointEvent, { type: 'call_failed' }>, now: number): Step {
+  if (!('history' in state) || state.name === 'breaker_open' || state.name === 'ejected') return stay(state);
+  const { history } = state;
+  if (event.sentAt < (history.calls.at(-1) ?? Number.NEGATIVE_INFINITY)) return stay(state);
+  const calls = [...history.calls.filter((at) => now - at < limits.TRIP_WINDOW_MS), now];
+  const remembered: History = { ...history, calls: calls.slice(-limits.TRIP_FAILURES) };
+  if (state.name === 'probing')
+    return state.of === 'call' ? trip({ ...remembered, backAt: now }, event, now) : stay(state);
+  if (calls.length >= limits.TRIP_FAILURES && event.then !== 'degraded') return trip(remembered, event, now);
+  if (state.name === 'ready' || state.name === 'degraded')
+    return to({
+      name: 'degraded',
+      since: state.name === 'degraded' ? state.since : now,
+      misses: state.name === 'degraded' ? state.misses : 0,
+      reason: event.error,
+      history: remembered,
+    });
+  const timer: EndpointEffect[] = 'nextTryAt' in state ? [{ type: 'timer', at: state.nextTryAt }] : [];
+  return to({ ...state, history: remembered }, timer);
+}
+
+function trip(history: History, event: Extract<EndpointEvent, { type: 'call_failed' }>, now: number): Step {
+  const again = now - history.backAt < limits.TRIP_WINDOW_MS;
+  const trips = again ? history.trips + 1 : 1;
+  const nextTryAt = now + Math.min(limits.OUT_MS * trips, limits.OUT_MAX_MS);
+  // A probe that fails goes back to where it came from, also where too many siblings are out meanwhile.
+  const name = event.then === 'degraded' ? 'ejected' : event.then;
+  return to({ name, nextTryAt, reason: event.error, history: { ...history, trips } }, [
+    { type: 'refuse' },
+    { type: 'timer', at: nextTryAt },
+  ]);
 }

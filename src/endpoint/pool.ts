@@ -76,6 +76,11 @@ export class Pool {
     return sum;
   }
 
+  /** Has any connection room for a call? */
+  get hasRoom(): boolean {
+    return this.#connections.some((connection) => connection.inFlight < connection.capacity);
+  }
+
   /** Why the last attempt to open a connection failed; undefined once one has succeeded. */
   get lastFailure(): Error | undefined {
     return this.#lastFailure;
@@ -115,9 +120,8 @@ export class Pool {
   }
 
   /** Gives a connection back; its slot goes straight to the oldest waiter. */
-  release(connection: Connection): void {
+  release(connection: Connection, now: number): void {
     connection.inFlight--;
-    const now = this.#options.clock.now();
     connection.lastUsedAt = now;
     if (connection.closed) {
       if (connection.inFlight === 0 && this.#ended.has(connection)) void this.#close(connection);

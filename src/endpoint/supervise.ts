@@ -2,6 +2,8 @@
 
 import type { Clock, Timer } from '../_util/clock.js';
 import type { Connection } from '../connection/connection.js';
+import { asError } from '../errors.js';
+import { MAX_MISSES } from './limits.js';
 
 export interface SupervisorOptions {
   clock: Clock;
@@ -9,10 +11,10 @@ export interface SupervisorOptions {
   intervalMs: number;
   timeoutMs: number;
   connections: () => readonly Connection[];
+  /** A check was not answered. */
+  onMiss: (error: Error) => void;
+  onAlive: () => void;
 }
-
-/** So many unanswered checks in a row end a connection. */
-const MAX_MISSES = 3;
 
 /** Asks idle connections only: traffic is proof enough. A busy server may be slow to answer and is left alone. */
 export class Supervisor {
@@ -55,11 +57,13 @@ export class Supervisor {
     try {
       await connection.ping(this.#options.timeoutMs);
       this.#misses.delete(connection);
-    } catch {
+      this.#options.onAlive();
+    } catch (error) {
       // A call that came meanwhile is watched by its own deadline.
       if (connection.closed || connection.used !== usedBefore) return;
       const misses = (this.#misses.get(connection) ?? 0) + 1;
       this.#misses.set(connection, misses);
+      this.#options.onMiss(asError(error));
       if (misses >= MAX_MISSES) await connection.end(new Error(`no answer to ${MAX_MISSES} health checks`));
     }
   }

@@ -1,40 +1,182 @@
-/** Knows which endpoint of a service takes a call, and sends the call over one of its connections. */
+/** Knows which endpoint takes an attempt of a call, and runs the attempt over one of its connections. */
 
+import { onAbort } from '../_util/abort.js';
 import type { Clock } from '../_util/clock.js';
-import type { Call, CallResult, Handler } from '../call.js';
+import type { Call, CallResult } from '../call.js';
+import type { Connection } from '../connection/connection.js';
 import type { Endpoint } from '../endpoint/endpoint.js';
 import { StoreError } from '../errors.js';
+import type { Pick } from './pick.js';
 
-/** The last hop: one attempt on the endpoint with the fewest calls under way. */
-export function balanced(endpoints: readonly Endpoint[], clock: Clock): Handler {
-  return async (call) => {
-    const endpoint = pick(endpoints);
-    let connection = endpoint.take();
+export interface BalanceOptions {
+  endpoints: readonly Endpoint[];
+  pick: Pick;
+  clock: Clock;
+  /** State lives in the connection: stay with one endpoint as long as it can be used. */
+  sticky: boolean;
+  /** A fresh connection for each attempt, which ends with it. */
+  fresh: boolean;
+}
+
+type Use = (connection: Connection, call: Call) => Promise<CallResult>;
+
+interface Taken {
+  endpoint: Endpoint;
+  connection: Connection;
+}
+
+const request: Use = async (connection, call) =>
+  complete(call, await connection.request(call.method, call.params, call));
+
+export class Balance {
+  readonly #options: BalanceOptions;
+  /** Where a call has failed before; its next attempt goes elsewhere. */
+  readonly #failed = new WeakMap<Call, Set<Endpoint>>();
+  #current: Endpoint | undefined;
+
+  constructor(options: BalanceOptions) {
+    this.#options = options;
+  }
+
+  /** Is there an endpoint that can take this call now, and at which it has not failed? */
+  elsewhere(call: Call): boolean {
+    const failed = this.#failed.get(call);
+    return this.#options.endpoints.some((endpoint) => !failed?.has(endpoint) && endpoint.refusal() === undefined);
+  }
+
+  /** One attempt. */
+  async run(call: Call, use: Use = request): Promise<CallResult> {
+    const { endpoints, clock, fresh } = this.#options;
+    if (fresh) return this.#fresh(call, use);
+    let endpoint = endpoints.length === 1 ? endpoints[0]! : this.#choose(call);
+    let connection = endpoint?.take();
     if (connection === undefined) {
       const since = clock.now();
       try {
-        connection = await endpoint.wait(call, call.timeoutMs);
+        ({ endpoint, connection } = await this.#wait(endpoint, call));
       } finally {
         call.record.connectMs += clock.now() - since;
       }
     }
     const { record } = call;
-    record.endpoint = endpoint.label;
+    record.endpoint = endpoint!.label;
     record.attempts++;
     const since = clock.now();
     try {
-      return complete(call, await connection.request(call.method, call.params, call));
-    } finally {
-      record.callMs += clock.now() - since;
-      endpoint.release(connection);
+      const result = await use(connection, call);
+      this.#over(call, endpoint!, connection, since, undefined);
+      return result;
+    } catch (error) {
+      this.#over(call, endpoint!, connection, since, error);
+      throw error;
     }
-  };
+  }
+
+  #over(call: Call, endpoint: Endpoint, connection: Connection, since: number, error: unknown): void {
+    const now = this.#options.clock.now();
+    call.record.callMs += now - since;
+    if (error !== undefined) this.#blame(call, endpoint);
+    endpoint.done(connection, call, since, now, error);
+  }
+
+  #blame(call: Call, endpoint: Endpoint): void {
+    if (this.#options.endpoints.length === 1) return;
+    const failed = this.#failed.get(call) ?? new Set();
+    this.#failed.set(call, failed.add(endpoint));
+  }
+
+  /** An endpoint through which calls flow, or the one that waits to be probed; undefined where the call has to wait. */
+  #choose(call: Call): Endpoint | undefined {
+    const { endpoints, pick, sticky } = this.#options;
+    const failed = this.#failed.get(call);
+    if (sticky && this.#current?.flowing && !failed?.has(this.#current)) return this.#current;
+    let usable = endpoints.filter((endpoint) => endpoint.flowing && endpoint.hasRoom && !failed?.has(endpoint));
+    if (usable.length === 0) usable = endpoints.filter((endpoint) => endpoint.flowing && endpoint.hasRoom);
+    const returning = endpoints.find((endpoint) => endpoint.state.name === 'probing' && !endpoint.refusal());
+    if (returning && !failed?.has(returning)) return returning;
+    if (usable.length === 0) return undefined;
+    this.#current = pick(usable);
+    return this.#current;
+  }
+
+  async #wait(chosen: Endpoint | undefined, call: Call): Promise<Taken> {
+    if (chosen) {
+      try {
+        return { endpoint: chosen, connection: await chosen.wait(call, call.timeoutMs) };
+      } catch (error) {
+        call.record.endpoint = chosen.label;
+        this.#blame(call, chosen);
+        throw error;
+      }
+    }
+    const { endpoints, sticky } = this.#options;
+    const failed = this.#failed.get(call);
+    let open = endpoints.filter((endpoint) => endpoint.refusal() === undefined);
+    if (open.some((endpoint) => !failed?.has(endpoint))) open = open.filter((endpoint) => !failed?.has(endpoint));
+    // One that keeps state needs one connection, not one of each.
+    if (sticky && open.length > 0) return this.#wait(open[0], call);
+    if (open.length > 0) return firstOf(open, call);
+    const least = leastBad(endpoints);
+    least.hasten();
+    return this.#wait(least, call);
+  }
+
+  /** `sharing: 'call'`. */
+  async #fresh(call: Call, use: Use): Promise<CallResult> {
+    const { endpoints, clock } = this.#options;
+    const failed = this.#failed.get(call);
+    const open = endpoints.filter((endpoint) => !failed?.has(endpoint));
+    const endpoint = [...(open.length > 0 ? open : endpoints)].sort((a, b) => a.leased - b.leased)[0]!;
+    const { record } = call;
+    record.endpoint = endpoint.label;
+    let since = clock.now();
+    try {
+      const connection = await endpoint.lease(call, call.timeoutMs).finally(() => {
+        record.connectMs += clock.now() - since;
+      });
+      record.attempts++;
+      since = clock.now();
+      return await use(connection, call).finally(() => {
+        record.callMs += clock.now() - since;
+        void endpoint.endLease(connection);
+      });
+    } catch (error) {
+      this.#blame(call, endpoint);
+      throw error;
+    }
+  }
 }
 
-function pick(endpoints: readonly Endpoint[]): Endpoint {
-  let best = endpoints[0]!;
-  for (let i = 1; i < endpoints.length; i++) if (endpoints[i]!.inFlight < best.inFlight) best = endpoints[i]!;
-  return best;
+/** Waits at each of them, and takes the first connection that is to be had. */
+function firstOf(endpoints: readonly Endpoint[], call: Call): Promise<Taken> {
+  const over = new AbortController();
+  const offAbort = call.signal && onAbort(call.signal, () => over.abort(call.signal!.reason));
+  if (call.signal?.aborted) over.abort(call.signal.reason);
+  return new Promise<Taken>((resolve, reject) => {
+    let left = endpoints.length;
+    let first: unknown;
+    let won = false;
+    for (const endpoint of endpoints)
+      endpoint.wait({ deadline: call.deadline, signal: over.signal }, call.timeoutMs).then(
+        (connection) => {
+          if (won) return endpoint.release(connection);
+          won = true;
+          over.abort();
+          resolve({ endpoint, connection });
+        },
+        (error: unknown) => {
+          first ??= error;
+          if (--left === 0) reject(first);
+        },
+      );
+  }).finally(() => offAbort?.());
+}
+
+/** The panic of Envoy's load balancer: where none can be used, the one that comes back soonest is tried at once. */
+function leastBad(endpoints: readonly Endpoint[]): Endpoint {
+  const nextTryAt = ({ state }: Endpoint): number =>
+    state.name === 'ejected' ? state.nextTryAt : Number.POSITIVE_INFINITY;
+  return [...endpoints].sort((a, b) => nextTryAt(a) - nextTryAt(b))[0]!;
 }
 
 /** A modern server may answer that it needs something from the caller first; nobody here can give it. */

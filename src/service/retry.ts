@@ -11,32 +11,43 @@ export interface RetryPolicy {
   retryDelayMs: number;
   retry: ResolvedPerformance['calls']['retry'];
   clock: Clock;
+  /** Is there another endpoint that could take this call at once? */
+  elsewhere: (call: Call) => boolean;
 }
 
-/** Retries that a service may spend: 0.2 for each call and 3 a second, so an outage is not multiplied. */
+/**
+ * Retries that a service may spend: 0.2 for each call and 3 a second, so an outage is not multiplied (a retry budget as
+ * Finagle has it). It begins empty, saves up to `BUDGET_MAX`, and lets a retry wait for what comes in later.
+ */
 const BUDGET_PER_CALL = 0.2;
 const BUDGET_PER_SECOND = 3;
 const BUDGET_MAX = 30;
 
-/** `'now'`: repeat once without a pause; a number: repeat once after it; `'backoff'`: within the budget. */
-type Verdict = 'final' | 'now' | 'backoff' | { afterMs: number };
+/**
+ * `'replay'`: the session was renewed below, so the same attempt goes on; not a retry that anybody pays for.
+ * `'backoff'`: after a pause. `'elsewhere'`: at another endpoint or not at all. `afterMs`: once, when the server says.
+ */
+type Verdict = 'final' | 'replay' | 'backoff' | 'elsewhere' | { afterMs: number };
+
+/** Failures of one endpoint alone, which another may not share. */
+const LOCAL: ReadonlySet<string> = new Set(['SPAWN_FAILED', 'START_FAILED', 'CONNECT_FAILED', 'SERVICE_DOWN']);
 
 /** How far did the attempt get, and is repeating it safe? The classes (a) to (d) are those of docs/calls.md. */
 export function judge(error: unknown, call: Pick<Call, 'repeatable'>): Verdict {
   if (!isStoreError(error)) return 'final';
   const { code, figures } = error;
   // (b) refused before it ran: the session was unknown, or the server asks for patience.
-  if (figures?.['sessionExpired'] === true) return 'now';
+  if (figures?.['sessionExpired'] === true) return 'replay';
   if (code === 'RATE_LIMITED') {
     const afterMs = figures?.['retryAfterMs'];
-    return typeof afterMs === 'number' ? { afterMs } : 'final';
+    return typeof afterMs === 'number' ? { afterMs } : 'elsewhere';
   }
   // (c) sent, and the answer was lost.
   if (code === 'OUTCOME_UNKNOWN') return call.repeatable ? 'backoff' : 'final';
   // (a) never sent. A start that stayed silent has used up its own long time-out already.
-  if ((code === 'CONNECT_FAILED' || code === 'START_FAILED') && error.executed === 'no')
-    return figures?.['retryable'] === false || figures?.['timeoutMs'] !== undefined ? 'final' : 'backoff';
-  return 'final';
+  if (!LOCAL.has(code) || error.executed !== 'no') return 'final';
+  const mends = (code === 'CONNECT_FAILED' || code === 'START_FAILED') && figures?.['retryable'] !== false;
+  return mends && figures?.['timeoutMs'] === undefined ? 'backoff' : 'elsewhere';
 }
 
 /** Delay before attempt `attempt + 1`, in milliseconds; jitter only ever shortens it, so the cap holds. */
@@ -62,7 +73,7 @@ function fibonacci(n: number): number {
 export class Retry {
   readonly #policy: RetryPolicy;
   readonly #pauses: WaitQueue<void>;
-  #tokens = BUDGET_MAX;
+  #tokens = 0;
   #filledAt: number;
   #closed = false;
 
@@ -85,20 +96,22 @@ export class Retry {
       let asked = false;
       /** An attempt was sent and lost its answer: whatever comes now, the call may have run. */
       let doubt = false;
-      for (let attempt = 1; ; attempt++) {
+      for (let retries = 0; ; ) {
         try {
           return await next(call);
         } catch (thrown) {
           const error: unknown = doubt ? doubtful(thrown) : thrown;
           doubt ||= isStoreError(error) && error.executed === 'unknown';
           const verdict = judge(thrown, call);
-          if (verdict === 'final' || attempt > this.#policy.maxRetries || this.#closed) throw error;
+          if (verdict === 'final' || this.#closed) throw error;
           // What the server itself asked to repeat is repeated once; a second refusal is an answer.
-          if (verdict !== 'backoff' && asked) throw error;
-          if (verdict !== 'backoff') asked = true;
-          const pause =
-            verdict === 'now' ? 0 : verdict === 'backoff' ? delayMs(attempt, this.#policy) : verdict.afterMs;
-          if (pause >= call.deadline - this.#policy.clock.now() || !this.#spend()) throw error;
+          const ownWord = verdict === 'replay' || typeof verdict === 'object';
+          if (ownWord && asked) throw error;
+          if (ownWord) asked = true;
+          if (verdict !== 'replay' && ++retries > this.#policy.maxRetries) throw error;
+          const pause = verdict === 'replay' ? 0 : this.#pauseFor(verdict, retries, call);
+          if (pause === undefined || pause >= call.deadline - this.#policy.clock.now()) throw error;
+          if (verdict !== 'replay') this.#tokens--;
           await this.#pause(pause, call).catch((ended: unknown) => {
             throw doubt ? doubtful(ended) : ended;
           });
@@ -107,13 +120,22 @@ export class Retry {
     };
   }
 
-  #spend(): boolean {
+  /** How long until the next attempt; undefined where there is none: no other endpoint, or the budget is used up. */
+  #pauseFor(verdict: Exclude<Verdict, 'final' | 'replay'>, retry: number, call: Call): number | undefined {
+    const untilPaid = this.#untilPaid();
+    if (untilPaid === undefined) return undefined;
+    if (this.#policy.elsewhere(call)) return untilPaid;
+    if (verdict === 'elsewhere') return undefined;
+    return Math.max(untilPaid, verdict === 'backoff' ? delayMs(retry, this.#policy) : verdict.afterMs);
+  }
+
+  /** When the budget has a whole token, in milliseconds; undefined where too many wait for theirs already. */
+  #untilPaid(): number | undefined {
     const now = this.#policy.clock.now();
     this.#tokens = Math.min(BUDGET_MAX, this.#tokens + ((now - this.#filledAt) / 1000) * BUDGET_PER_SECOND);
     this.#filledAt = now;
-    if (this.#tokens < 1) return false;
-    this.#tokens--;
-    return true;
+    if (this.#tokens < 1 - BUDGET_MAX) return undefined;
+    return (Math.max(0, 1 - this.#tokens) / BUDGET_PER_SECOND) * 1000;
   }
 
   /** Sleeps without a permit; the caller's signal ends it at once. */

@@ -2,19 +2,17 @@
 
 import type { Clock } from '../_util/clock.js';
 import type { Gate } from '../_util/gate.js';
-import { type Handler, newRecord } from '../call.js';
+import type { Handler } from '../call.js';
 import type { RememberedLists } from '../catalog/remembered.js';
 import type { ServiceConfig, ServiceDefinition } from '../config/definition.js';
 import type { Connection, ServerNotice } from '../connection/connection.js';
-import { Endpoint } from '../endpoint/endpoint.js';
+import type { Endpoint } from '../endpoint/endpoint.js';
 import type { EndpointState } from '../endpoint/machine.js';
 import type { PoolStats } from '../endpoint/pool.js';
 import { StoreError } from '../errors.js';
 import { type OptionLayer, type OptionSource, type ResolvedPerformance, resolvePerformance } from '../options.js';
-import { balanced } from './balance.js';
 import type { ResultCache } from './cache.js';
-import { Limit } from './limit.js';
-import { Retry } from './retry.js';
+import { type Listed, type ListLimits, Path, rank } from './path.js';
 import { ToolList } from './tool-list.js';
 
 /** What a service tells upwards; the store routes it. */
@@ -48,13 +46,14 @@ export type ServiceSpec =
 interface ResolvedOptions {
   options: ResolvedPerformance;
   sources: Readonly<Record<string, OptionSource>>;
+  /** See `silenceMs`: for a call without and with a `timeoutMs` of its own. */
+  silenceMs: number;
+  silenceMsTimed: number;
 }
 
-/** What runs once the service is used. */
+/** What runs once the service is used: below the cache, the path of one owner's calls. */
 interface Running {
-  endpoints: readonly Endpoint[];
-  limit: Limit;
-  retries: Retry;
+  path: Path;
   handle: Handler;
 }
 
@@ -67,8 +66,11 @@ export class Service {
   readonly config: ServiceConfig;
   readonly #parts: ServiceParts;
   #options: ResolvedOptions | undefined;
-  #running: Running | undefined;
+  /** By owner: `''` for all callers, or each scope's id with `sharing: 'agent'`. */
+  readonly #running = new Map<string, Running>();
   #tools: ToolList | undefined;
+  /** Ends what the service asks on its own behalf. */
+  readonly #ending = new AbortController();
   #closed = false;
 
   constructor(spec: ServiceSpec, parts: ServiceParts) {
@@ -93,14 +95,16 @@ export class Service {
    * service's configuration gives replaces the default `readTimeoutMs`, but not one that was set.
    */
   silenceMs(callTimeoutMs: number | undefined): number {
-    const { options, sources } = this.#resolved();
-    const explicit = callTimeoutMs !== undefined || sources['calls.callTimeoutMs'] === 'service';
-    return explicit && sources['connectionPool.readTimeoutMs'] === 'default' ? 0 : options.connectionPool.readTimeoutMs;
+    const { silenceMs, silenceMsTimed } = this.#resolved();
+    return callTimeoutMs === undefined ? silenceMs : silenceMsTimed;
   }
 
-  /** Everything that a call needs; builds it at the first use, starts nothing. Throws where the service is unusable. */
-  get handle(): Handler {
-    return this.#run().handle;
+  /**
+   * Everything that a call of this scope needs; builds it at the first use, starts nothing. Throws where the service is
+   * unusable.
+   */
+  handleFor(scope: string): Handler {
+    return this.#run(scope).handle;
   }
 
   get tools(): ToolList {
@@ -119,94 +123,114 @@ export class Service {
 
   /** State of its best endpoint. */
   get state(): EndpointState {
-    const endpoints = this.#running?.endpoints;
-    if (endpoints === undefined) return { name: 'registered' };
-    return endpoints.find((endpoint) => endpoint.state.name === 'ready')?.state ?? endpoints[0]!.state;
+    return this.#best?.state ?? { name: 'registered' };
   }
 
   /** Why it cannot be used now; while it is started again, what failed before. */
   get failure(): StoreError | undefined {
-    return this.state.name === 'ready' ? undefined : this.#running?.endpoints[0]?.failure;
+    return this.#best?.flowing ? undefined : this.#best?.failure;
+  }
+
+  /** Of every owner, in the order in which they are configured. */
+  get endpoints(): Endpoint[] {
+    return [...this.#running.values()].flatMap(({ path }) => path.endpoints);
   }
 
   /** An open connection, for what it says of itself; starts nothing. */
   get connection(): Connection | undefined {
-    return this.#running?.endpoints.flatMap((endpoint) => endpoint.connections)[0];
+    return this.endpoints.flatMap((endpoint) => endpoint.connections)[0];
   }
 
   get pids(): number[] {
-    const connections = this.#running?.endpoints.flatMap((endpoint) => endpoint.connections) ?? [];
+    const connections = this.endpoints.flatMap((endpoint) => endpoint.connections);
     return connections.map((connection) => connection.pid).filter((pid) => pid !== undefined);
   }
 
   get calls(): { running: number; waiting: number } {
-    return { running: this.#running?.limit.running ?? 0, waiting: this.#running?.limit.waiting ?? 0 };
+    const calls = { running: 0, waiting: 0 };
+    for (const { path } of this.#running.values()) {
+      calls.running += path.running;
+      calls.waiting += path.waiting;
+    }
+    return calls;
   }
 
   poolStats(): Record<string, PoolStats> {
-    const stats: Record<string, PoolStats> = {};
-    for (const [i, endpoint] of (this.#running?.endpoints ?? []).entries())
-      stats[`${i}:${endpoint.label}`] = endpoint.stats();
-    return stats;
+    return Object.fromEntries(this.endpoints.map((endpoint, i) => [`${i}:${endpoint.label}`, endpoint.stats()]));
   }
 
   /** Begins to start; does not wait. */
   start(): void {
-    for (const endpoint of this.#run().endpoints) endpoint.use();
+    for (const endpoint of this.#run('').path.endpoints) endpoint.use();
   }
 
   /** Runs `fn` with a connection of its own, which ends with it. */
-  async lease<T>(fn: (connection: Connection) => Promise<T>): Promise<T> {
-    const endpoint = this.#run().endpoints[0]!;
-    const connection = await endpoint.lease();
-    try {
-      return await fn(connection);
-    } finally {
-      await endpoint.endLease(connection);
-    }
+  async lease<T>(scope: string, fn: (connection: Connection) => Promise<T>): Promise<T> {
+    return this.#run(scope).path.lease(fn);
+  }
+
+  /** One list of the server, every page; see `Path.list`. */
+  async list(
+    method: string,
+    key: string,
+    capability: 'tools' | 'resources' | 'prompts',
+    limits: ListLimits,
+  ): Promise<Listed> {
+    // A list is the same for every owner, so it starts nothing where something runs.
+    const [running = this.#run('')] = this.#running.values();
+    return running.path.list(method, key, capability, limits);
   }
 
   closeIdle(maxIdleMs: number): number {
     let closed = 0;
-    for (const endpoint of this.#running?.endpoints ?? []) closed += endpoint.closeIdle(maxIdleMs);
+    for (const { path } of this.#running.values()) closed += path.closeIdle(maxIdleMs);
     return closed;
   }
 
   async stop(drainMs: number): Promise<void> {
-    await Promise.all(this.#run().endpoints.map((endpoint) => endpoint.stop(drainMs)));
+    this.#run('');
+    await Promise.all([...this.#running.values()].map(({ path }) => path.stop(drainMs)));
   }
 
   async restart(drainMs: number): Promise<void> {
-    const { endpoints } = this.#run();
-    await Promise.all(endpoints.map((endpoint) => endpoint.stop(drainMs)));
-    for (const endpoint of endpoints) endpoint.restart();
+    this.#run('');
+    await Promise.all([...this.#running.values()].map(({ path }) => path.restart(drainMs)));
   }
 
   /** Ends for good; calls in flight have `drainMs`. */
   async close(drainMs: number): Promise<void> {
     this.#closed = true;
     this.#tools?.close();
+    this.#ending.abort(this.#gone());
     this.#parts.cache.clear({ service: this.name });
-    this.#running?.limit.refuse(() => this.#gone());
-    this.#running?.retries.refuse(() => this.#gone());
-    await Promise.all((this.#running?.endpoints ?? []).map((endpoint) => endpoint.close(drainMs)));
+    await Promise.all([...this.#running.values()].map(({ path }) => path.close(drainMs, () => this.#gone())));
+  }
+
+  get #best(): Endpoint | undefined {
+    return this.endpoints.sort((a, b) => rank(a.state) - rank(b.state))[0];
   }
 
   #resolved(): ResolvedOptions {
     if (this.#options === undefined) {
       const { definition } = this;
       const timeout = definition?.callTimeoutMs;
-      this.#options = resolvePerformance([
+      const resolved = resolvePerformance([
         ...this.#parts.layers,
         { source: 'service', values: timeout === undefined ? undefined : { calls: { callTimeoutMs: timeout } } },
         { source: 'service', values: definition?.options },
       ]);
+      const { readTimeoutMs } = resolved.options.connectionPool;
+      const silenceMsTimed = resolved.sources['connectionPool.readTimeoutMs'] === 'default' ? 0 : readTimeoutMs;
+      const timed = resolved.sources['calls.callTimeoutMs'] === 'service';
+      this.#options = { ...resolved, silenceMs: timed ? silenceMsTimed : readTimeoutMs, silenceMsTimed };
     }
     return this.#options;
   }
 
-  #run(): Running {
-    if (this.#running) return this.#running;
+  #run(scope: string): Running {
+    const owner = this.definition?.options.sharing === 'agent' ? scope : '';
+    const running = this.#running.get(owner);
+    if (running) return running;
     if (this.problem) throw this.problem;
     if (this.#closed) throw this.#gone();
     if (this.definition!.disabled)
@@ -214,30 +238,14 @@ export class Service {
         service: this.name,
         hint: 'Remove "disabled" from its configuration.',
       });
-    const { clock, cache } = this.#parts;
+    const { clock, gate, cache } = this.#parts;
     const { performance } = this;
-    const endpoints = this.definition!.endpoints.map((definition) => this.#endpoint(definition));
-    const capacity = endpoints.reduce((sum, endpoint) => sum + endpoint.capacity, 0);
-    const { maxConcurrentCalls = capacity, queueLimit, retry } = performance.calls;
-    const limit = new Limit({ maxConcurrentCalls, queueLimit, clock });
-    const { maxRetries, retryDelayMs } = performance.connectionPool;
-    const retries = new Retry({ maxRetries, retryDelayMs, retry, clock });
-    // The path of a call, from the outside in. Retry stands outside the limit, so a pause holds no permit.
-    const attempt = limit.around(balanced(endpoints, clock));
-    const safe = retries.around(attempt);
-    const handle = performance.resultCache.enabled ? cache.around(safe, performance.resultCache.ttlMs) : safe;
-    this.#running = { endpoints, limit, retries, handle };
-    return this.#running;
-  }
-
-  #endpoint(definition: ServiceDefinition['endpoints'][number]): Endpoint {
-    const endpoint: Endpoint = new Endpoint({
-      definition,
-      performance: this.performance,
-      own: this.definition!.options,
-      clock: this.#parts.clock,
-      gate: this.#parts.gate,
-      onState: (state) => this.#emit({ type: 'state', state, endpoint: endpoint.label }),
+    const path = new Path({
+      definition: this.definition!,
+      performance,
+      clock,
+      gate,
+      onState: (state, endpoint) => this.#emit({ type: 'state', state, endpoint }),
       onOpened: () => {
         // Whatever was known is from another process or session: it may have other tools.
         if (this.tools.live === undefined) this.tools.fetch().catch(() => {});
@@ -246,55 +254,19 @@ export class Service {
       onNotice: (notice) => this.#notice(notice),
       onLine: (stream, text) => this.#emit({ type: 'output', stream, text }),
     });
-    return endpoint;
+    const { enabled, ttlMs } = performance.resultCache;
+    const made = { path, handle: enabled ? cache.around(path.handle, ttlMs) : path.handle };
+    this.#running.set(owner, made);
+    return made;
   }
 
-  /**
-   * One list of the server, every page, repeated where a start fails and repeating helps. A server without the
-   * capability has none, and asking it may be an error (MCP, "Capability Negotiation").
-   */
-  async list(
-    method: string,
-    key: string,
-    capability: 'tools' | 'resources' | 'prompts',
-    limits: { deadline: number; timeoutMs: number; signal: AbortSignal | undefined },
-  ): Promise<{ items: Record<string, unknown>[]; ttlMs: number | undefined }> {
-    const { endpoints, retries } = this.#run();
-    let found: { items: Record<string, unknown>[]; ttlMs: number | undefined } = { items: [], ttlMs: undefined };
-    const attempt = retries.around(async (call) => {
-      const endpoint = endpoints[0]!;
-      const connection = endpoint.take() ?? (await endpoint.wait(call, call.timeoutMs));
-      try {
-        if (connection.capabilities[capability]) found = await connection.listAll(method, key, call);
-      } finally {
-        endpoint.release(connection);
-      }
-      return {};
-    });
-    await attempt({
-      ...limits,
-      method,
-      params: {},
-      subject: `${this.name}: ${method}`,
-      silenceMs: this.performance.connectionPool.readTimeoutMs,
-      onProgress: undefined,
-      headers: undefined,
-      cache: undefined,
-      repeatable: true,
-      cacheable: false,
-      readOnly: true,
-      cachePrefix: '',
-      record: newRecord('', this.name, method, this.#parts.clock.now()),
-    });
-    return found;
-  }
-
-  #fetchTools(): Promise<{ items: Record<string, unknown>[]; ttlMs: number | undefined }> {
+  #fetchTools(): Promise<Listed> {
     const { startTimeoutMs, readTimeoutMs } = this.performance.connectionPool;
     // The list belongs to the service: it is fetched to the end also where the first caller waits no longer.
     const timeoutMs = startTimeoutMs + readTimeoutMs;
     const deadline = this.#parts.clock.now() + timeoutMs;
-    return this.list('tools/list', 'tools', 'tools', { deadline, timeoutMs, signal: undefined });
+    const { signal } = this.#ending;
+    return this.list('tools/list', 'tools', 'tools', { deadline, timeoutMs, signal });
   }
 
   #toolsChanged(): void {

@@ -3,15 +3,17 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
-  type EndpointEvent,
-  type EndpointState,
   FAILED_WINDOW_MS,
   MAX_FAILED_STARTS,
-  next,
+  OUT_MAX_MS,
+  OUT_MS,
   PROBE_MS,
   RESTART_DELAY_MS,
   RESTART_MAX_DELAY_MS,
-} from '../../src/endpoint/machine.js';
+  TRIP_FAILURES,
+  TRIP_WINDOW_MS,
+} from '../../src/endpoint/limits.js';
+import { type EndpointEvent, type EndpointState, type History, NO_HISTORY, next } from '../../src/endpoint/machine.js';
 import { StoreError } from '../../src/errors.js';
 
 const NOW = 500_000;
@@ -21,11 +23,20 @@ const auth = new StoreError('AUTH_REQUIRED', 'credentials');
 const forbidden = new StoreError('FORBIDDEN', 'refused');
 const missing = new StoreError('SPAWN_FAILED', 'no such command', { figures: { retryable: false } });
 
+/** What is left of failures that lie behind. */
+const history: History = { starts: [NOW - 6_000], calls: [], trips: 1, backAt: NOW - 200_000 };
+
 const states = {
   registered: { name: 'registered' },
-  starting: { name: 'starting', attempt: 2, failures: [NOW - 1_000] },
-  ready: { name: 'ready', since: NOW - 5_000, failures: [NOW - 6_000] },
-  reconnecting: { name: 'reconnecting', attempt: 1, nextTryAt: NOW, reason, failures: [NOW - 100] },
+  starting: { name: 'starting', attempt: 2, history },
+  ready: { name: 'ready', since: NOW - 5_000, history },
+  degraded: { name: 'degraded', since: NOW - 5_000, misses: 1, reason, history },
+  reconnecting: { name: 'reconnecting', attempt: 1, nextTryAt: NOW, reason, history },
+  breaker_open: { name: 'breaker_open', nextTryAt: NOW, reason, history },
+  ejected: { name: 'ejected', nextTryAt: NOW, reason, history },
+  probing: { name: 'probing', of: 'call', busy: false, reason, history },
+  probing_busy: { name: 'probing', of: 'call', busy: true, reason, history },
+  probing_start: { name: 'probing', of: 'start', busy: true, reason, history },
   failed: { name: 'failed', reason, nextTryAt: NOW + 100 },
   auth_required: { name: 'auth_required', reason: auth },
   stopped: { name: 'stopped' },
@@ -39,90 +50,65 @@ const events = {
   expired: { type: 'lost', error, answered: true, expired: true, random: 0.5 },
   'lost unused': { type: 'lost', error, answered: false, expired: false, random: 0.5 },
   idle: { type: 'idle' },
+  call_ok: { type: 'call_ok' },
+  call_failed: { type: 'call_failed', error, sentAt: NOW - 10, then: 'breaker_open' },
+  probe: { type: 'probe', connected: true },
+  'probe unconnected': { type: 'probe', connected: false },
+  probe_over: { type: 'probe_over' },
+  health_missed: { type: 'health_missed', error },
+  health_ok: { type: 'health_ok' },
   due: { type: 'due' },
   stop: { type: 'stop' },
   reset: { type: 'reset' },
 } satisfies Record<string, EndpointEvent>;
 
-/** What each event makes of each state, with its effects; `-` is: nothing happens. */
-const TABLE: Record<keyof typeof events, Record<keyof typeof states, string>> = {
-  use: {
-    registered: 'starting open',
-    starting: '-',
-    ready: '-',
-    reconnecting: '-',
-    failed: '-',
-    auth_required: '-',
-    stopped: '-',
-  },
+/** What each event makes of each state, with its effects; where nothing is said, nothing happens. */
+const TABLE: Record<keyof typeof events, Partial<Record<keyof typeof states, string>>> = {
+  use: { registered: 'starting open' },
   opened: {
     registered: 'ready',
     starting: 'ready',
-    ready: 'ready',
     reconnecting: 'ready',
     failed: 'ready',
     auth_required: 'ready',
-    stopped: '-',
+    probing_start: 'ready',
   },
   open_failed: {
-    registered: '-',
     starting: 'reconnecting refuse timer',
-    ready: '-',
-    reconnecting: '-',
-    failed: '-',
-    auth_required: '-',
-    stopped: '-',
+    probing: 'reconnecting refuse timer',
+    probing_busy: 'reconnecting refuse timer',
+    probing_start: 'failed refuse timer',
   },
-  lost: {
-    registered: '-',
-    starting: '-',
-    ready: 'reconnecting timer',
-    reconnecting: '-',
-    failed: '-',
-    auth_required: '-',
-    stopped: '-',
+  lost: { ready: 'reconnecting timer', degraded: 'reconnecting timer' },
+  expired: { ready: 'starting open', degraded: 'starting open' },
+  'lost unused': { ready: 'reconnecting refuse timer', degraded: 'reconnecting refuse timer' },
+  idle: { ready: 'registered', degraded: 'registered' },
+  call_ok: { degraded: 'ready', probing: 'ready', probing_busy: 'ready' },
+  call_failed: {
+    starting: 'starting',
+    ready: 'degraded',
+    degraded: 'degraded',
+    reconnecting: 'reconnecting timer',
+    probing: 'breaker_open refuse timer',
+    probing_busy: 'breaker_open refuse timer',
   },
-  expired: {
-    registered: '-',
-    starting: '-',
-    ready: 'starting open',
-    reconnecting: '-',
-    failed: '-',
-    auth_required: '-',
-    stopped: '-',
-  },
-  'lost unused': {
-    registered: '-',
-    starting: '-',
-    ready: 'reconnecting refuse timer',
-    reconnecting: '-',
-    failed: '-',
-    auth_required: '-',
-    stopped: '-',
-  },
-  idle: {
-    registered: '-',
-    starting: '-',
-    ready: 'registered',
-    reconnecting: '-',
-    failed: '-',
-    auth_required: '-',
-    stopped: '-',
-  },
-  due: {
-    registered: '-',
-    starting: '-',
-    ready: '-',
-    reconnecting: 'starting open',
-    failed: 'starting open',
-    auth_required: '-',
-    stopped: '-',
-  },
+  probe: { probing: 'probing' },
+  'probe unconnected': { probing: 'probing open' },
+  probe_over: { probing: 'probing', probing_busy: 'probing' },
+  health_missed: { ready: 'degraded', degraded: 'degraded' },
+  health_ok: { degraded: 'ready' },
+  due: { reconnecting: 'starting open', failed: 'probing open', breaker_open: 'probing', ejected: 'probing' },
   stop: {
     registered: 'stopped',
     starting: 'stopped',
     ready: 'stopped',
+    degraded: 'stopped',
     reconnecting: 'stopped',
+    breaker_open: 'stopped',
+    ejected: 'stopped',
+    probing: 'stopped',
+    probing_busy: 'stopped',
+    probing_start: 'stopped',
     failed: 'stopped',
     auth_required: 'stopped',
     stopped: 'stopped',
@@ -131,16 +117,26 @@ const TABLE: Record<keyof typeof events, Record<keyof typeof states, string>> = 
     registered: 'starting open',
     starting: 'starting open',
     ready: 'starting open',
+    degraded: 'starting open',
     reconnecting: 'starting open',
+    breaker_open: 'starting open',
+    ejected: 'starting open',
+    probing: 'starting open',
+    probing_busy: 'starting open',
+    probing_start: 'starting open',
     failed: 'starting open',
     auth_required: 'starting open',
     stopped: 'starting open',
   },
 };
 
-const cells = Object.entries(TABLE).flatMap(([event, row]) =>
-  Object.entries(row).map(([state, follows]) => ({ event, state, follows })),
-) as { event: keyof typeof events; state: keyof typeof states; follows: string }[];
+const cells = (Object.keys(events) as (keyof typeof events)[]).flatMap((event) =>
+  (Object.keys(states) as (keyof typeof states)[]).map((state) => ({
+    event,
+    state,
+    follows: TABLE[event][state] ?? '-',
+  })),
+);
 
 /** Starts fail one after the other, each as soon as the machine allows it; gives the delays and the last state. */
 function failingStarts(
@@ -206,7 +202,8 @@ describe('the life of an endpoint', () => {
     const { delays, state } = failingStarts([0, 0, 0, 0, 0, 0, 0], 100);
     expect(delays).toHaveLength(MAX_FAILED_STARTS - 1);
     expect(state).toEqual({ name: 'failed', reason: error, nextTryAt: NOW + 500 + PROBE_MS });
-    const last: EndpointState = { name: 'starting', attempt: 5, failures: [NOW - 4, NOW - 3, NOW - 2, NOW - 1] };
+    const starts = [NOW - 4, NOW - 3, NOW - 2, NOW - 1];
+    const last: EndpointState = { name: 'starting', attempt: 5, history: { ...NO_HISTORY, starts } };
     const step = next(last, events.open_failed, NOW);
     expect(step.effects).toEqual([
       { type: 'refuse', error },
@@ -242,15 +239,20 @@ describe('the life of an endpoint', () => {
 
   it('forgets earlier failures of a server that answered, and counts one that never did', () => {
     const lost = next(states.ready, events.lost, NOW).state;
-    expect(lost).toMatchObject({ failures: [], nextTryAt: NOW + 0.5 * RESTART_DELAY_MS });
+    expect(lost).toMatchObject({ history: { starts: [] }, nextTryAt: NOW + 0.5 * RESTART_DELAY_MS });
     // Four loud starts that served nobody and one more: that is a crash loop.
-    let state: EndpointState = { name: 'ready', since: NOW, failures: [NOW - 4, NOW - 3, NOW - 2, NOW - 1] };
+    const starts = [NOW - 4, NOW - 3, NOW - 2, NOW - 1];
+    let state: EndpointState = { name: 'ready', since: NOW, history: { ...NO_HISTORY, starts } };
     ({ state } = next(state, events['lost unused'], NOW));
     expect(state.name).toBe('failed');
   });
 
   it('begins afresh with a reset', () => {
-    expect(next(states.starting, events.reset, NOW).state).toEqual({ name: 'starting', attempt: 1, failures: [] });
+    expect(next(states.starting, events.reset, NOW).state).toEqual({
+      name: 'starting',
+      attempt: 1,
+      history: NO_HISTORY,
+    });
   });
 
   it('never waits without a timer or an opening, whatever happens to it', () => {
@@ -273,12 +275,100 @@ describe('the life of an endpoint', () => {
             if (effect.type === 'timer') timer = effect.at;
           }
           state = step.state;
-          if (state.name === 'reconnecting' || state.name === 'failed') expect(timer).toBe(state.nextTryAt);
-          if (state.name === 'starting') expect(opening).toBeGreaterThan(0);
-          if ('failures' in state) expect(state.failures.length).toBeLessThan(MAX_FAILED_STARTS + 1);
+          if ('nextTryAt' in state) expect(timer).toBe(state.nextTryAt);
+          if (state.name === 'starting' || (state.name === 'probing' && state.of === 'start'))
+            expect(opening).toBeGreaterThan(0);
+          if (!('history' in state)) continue;
+          expect(state.history.starts.length).toBeLessThanOrEqual(MAX_FAILED_STARTS);
+          expect(state.history.calls.length).toBeLessThanOrEqual(TRIP_FAILURES);
         }
       }),
       { seed: 52, numRuns: 500 },
     );
+  });
+
+  it('F5: one start every five minutes tries what has failed; its calls fail fast meanwhile', () => {
+    const failed = next(states.starting, { type: 'open_failed', error: missing, random: 0 }, NOW).state;
+    const probing = next(failed, events.due, NOW + PROBE_MS).state;
+    expect(probing).toMatchObject({ name: 'probing', of: 'start', busy: true });
+    const again = next(probing, events.open_failed, NOW + PROBE_MS);
+    expect(again.state).toEqual({ name: 'failed', reason: error, nextTryAt: NOW + 2 * PROBE_MS });
+    expect(next(probing, events.opened, NOW).state).toMatchObject({ name: 'ready', history: NO_HISTORY });
+  });
+});
+
+describe('the breaker', () => {
+  const fail = (state: EndpointState, now: number, then: 'breaker_open' | 'ejected' | 'degraded' = 'breaker_open') =>
+    next(state, { type: 'call_failed', error, sentAt: now - 1, then }, now);
+
+  /** So many failures of calls that followed each other, `apart` milliseconds from one to the next. */
+  function failing(count: number, apart: number, then?: 'ejected' | 'degraded'): EndpointState {
+    let state: EndpointState = { name: 'ready', since: 0, history: NO_HISTORY };
+    for (let i = 0; i < count; i++) ({ state } = fail(state, NOW + i * apart, then));
+    return state;
+  }
+
+  it('opens after five failures with no success between, for ten seconds, and refuses whoever waits', () => {
+    expect(failing(TRIP_FAILURES - 1, 100)).toMatchObject({ name: 'degraded', reason: error });
+    const now = NOW + (TRIP_FAILURES - 1) * 100;
+    const step = fail(failing(TRIP_FAILURES - 1, 100), now);
+    expect(step.state).toMatchObject({ name: 'breaker_open', nextTryAt: now + OUT_MS, reason: error });
+    expect(step.effects).toEqual([{ type: 'refuse' }, { type: 'timer', at: now + OUT_MS }]);
+  });
+
+  it('forgets failures at a success, and those that are further apart than its window', () => {
+    const { state } = next(failing(TRIP_FAILURES - 1, 100), { type: 'call_ok' }, NOW);
+    expect(state).toMatchObject({ name: 'ready', history: { calls: [] } });
+    expect(failing(50, TRIP_WINDOW_MS / 4).name).toBe('degraded');
+  });
+
+  it('counts calls that were under way together once', () => {
+    let { state } = fail({ name: 'ready', since: 0, history: NO_HISTORY }, NOW);
+    for (let i = 0; i < 100; i++)
+      ({ state } = next(state, { type: 'call_failed', error, sentAt: NOW - 50, then: 'breaker_open' }, NOW + i));
+    expect(state).toMatchObject({ name: 'degraded', history: { calls: [NOW] } });
+  });
+
+  it('lets one call probe; another failure doubles its time, up to two minutes, and success ends it', () => {
+    let state = failing(TRIP_FAILURES, 1);
+    const out: number[] = [];
+    for (let i = 0; i < 15; i++) {
+      if (state.name !== 'breaker_open') throw new Error(`it is ${state.name}`);
+      const since = i === 0 ? NOW + TRIP_FAILURES - 1 : state.nextTryAt - OUT_MS * Math.min(i + 1, 12);
+      out.push(state.nextTryAt - since);
+      const now: number = state.nextTryAt;
+      ({ state } = next(state, events.due, now));
+      ({ state } = next(state, events.probe, now));
+      ({ state } = fail(state, now));
+      if (state.name === 'breaker_open') expect(state.nextTryAt - now).toBe(Math.min(OUT_MS * (i + 2), OUT_MAX_MS));
+    }
+    ({ state } = next(state, events.due, NOW));
+    ({ state } = next(next(state, events.probe, NOW).state, events.call_ok, NOW));
+    expect(state).toMatchObject({ name: 'ready', history: { calls: [] } });
+    // Failing again soon goes on where it stood; after a while it begins anew.
+    let soon = state;
+    let later = state;
+    for (let i = 0; i < TRIP_FAILURES; i++) ({ state: soon } = fail(soon, NOW + i));
+    expect(soon).toMatchObject({ nextTryAt: NOW + TRIP_FAILURES - 1 + OUT_MAX_MS });
+    for (let i = 0; i < TRIP_FAILURES; i++) ({ state: later } = fail(later, NOW + TRIP_WINDOW_MS + i));
+    expect(later).toMatchObject({ nextTryAt: NOW + TRIP_WINDOW_MS + TRIP_FAILURES - 1 + OUT_MS });
+  });
+
+  it('a probe without a verdict leaves the place to the next call', () => {
+    const busy = next(states.probing, events.probe, NOW).state;
+    expect(next(busy, events.probe, NOW).state).toBe(busy);
+    expect(next(busy, events.probe_over, NOW).state).toMatchObject({ name: 'probing', busy: false });
+  });
+
+  it('ejects where there are siblings, and stays in use where too many of them are out', () => {
+    expect(failing(TRIP_FAILURES, 1, 'ejected').name).toBe('ejected');
+    expect(failing(3 * TRIP_FAILURES, 1, 'degraded').name).toBe('degraded');
+  });
+
+  it('counts calls that fail while it is started again, and then opens all the same', () => {
+    let state: EndpointState = { name: 'reconnecting', attempt: 0, nextTryAt: NOW + 500, reason, history: NO_HISTORY };
+    for (let i = 0; i < TRIP_FAILURES; i++) ({ state } = fail(state, NOW + i));
+    expect(state.name).toBe('breaker_open');
+    expect(next(state, events.opened, NOW).state).toBe(state);
   });
 });

@@ -3,7 +3,8 @@
 import { describe, expect, it } from 'vitest';
 import { Gate } from '../../src/_util/gate.js';
 import type { Connection } from '../../src/connection/connection.js';
-import { Endpoint, mayDownload } from '../../src/endpoint/endpoint.js';
+import { Endpoint } from '../../src/endpoint/endpoint.js';
+import { mayDownload } from '../../src/endpoint/launch.js';
 import type { EndpointState } from '../../src/endpoint/machine.js';
 import { type ConnectionPoolOptions, resolvePerformance } from '../../src/options.js';
 import { FakeClock, failure, settle, watch } from '../support/fake-clock.js';

@@ -16,14 +16,26 @@ interface Fake {
   whilePinged: (() => void) | undefined;
 }
 
-function bench(intervalMs = 1_000): { clock: FakeClock; supervisor: Supervisor; add(): Fake; all: Fake[] } {
+interface Bench {
+  clock: FakeClock;
+  supervisor: Supervisor;
+  add(): Fake;
+  all: Fake[];
+  /** What it told, in order. */
+  told: ('missed' | 'alive')[];
+}
+
+function bench(intervalMs = 1_000): Bench {
   const clock = new FakeClock();
   const all: Fake[] = [];
+  const told: Bench['told'] = [];
   const supervisor = new Supervisor({
     clock,
     intervalMs,
     timeoutMs: 100,
     connections: () => all.filter(({ closed }) => !closed) as unknown as Connection[],
+    onMiss: () => told.push('missed'),
+    onAlive: () => told.push('alive'),
   });
   const add = (): Fake => {
     const fake = {
@@ -53,7 +65,7 @@ function bench(intervalMs = 1_000): { clock: FakeClock; supervisor: Supervisor; 
     supervisor.watch();
     return fake;
   };
-  return { clock, supervisor, add, all };
+  return { clock, supervisor, add, all, told };
 }
 
 describe('health checks', () => {

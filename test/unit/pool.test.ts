@@ -90,7 +90,7 @@ function bench(options: { min?: number; max?: number; capacity?: number; maxIdle
     take: () => pool.take() as unknown as Fake | undefined,
     wait: (forMs = 30_000, signal) =>
       pool.wait({ deadline: clock.now() + forMs, signal }, forMs) as unknown as Promise<Fake>,
-    release: (connection) => pool.release(connection as unknown as Connection),
+    release: (connection) => pool.release(connection as unknown as Connection, clock.now()),
     start: async () => {
       const adding = pool.add();
       bench.opens.shift()!.resolve();

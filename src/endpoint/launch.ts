@@ -1,0 +1,100 @@
+/** Knows how a connection of one endpoint is opened: its time-outs, its turn among all starts, and the era it spoke last. */
+
+import { basename } from 'node:path';
+import type { Clock } from '../_util/clock.js';
+import type { Gate } from '../_util/gate.js';
+import type { EndpointDefinition } from '../config/definition.js';
+import { type ConnectOptions, connect, type KnownEra } from '../connection/connect.js';
+import type { Connection } from '../connection/connection.js';
+import { poolSize, type ResolvedPerformance, type ServiceOptions } from '../options.js';
+
+export interface LauncherOptions {
+  definition: EndpointDefinition;
+  /** Resolved for this service. */
+  performance: ResolvedPerformance;
+  /** The service's own options: `connectionPool` there decides the counts of processes. */
+  own: ServiceOptions;
+  clock: Clock;
+  /** Bounds how many processes of the whole store start at a time. */
+  gate: Gate;
+  /** A line of stderr or noise on stdout. */
+  onLine: (stream: 'stdout' | 'stderr', text: string) => void;
+  /** Notifications may have been missed. */
+  onGap: () => void;
+}
+
+const MAX_MESSAGE_BYTES = 10 * 1024 * 1024;
+const DEFAULT_STOP_TIMEOUT_MS = 2_000;
+/** Commands that may download what they run at their first start. */
+const DOWNLOADERS = /^(npx|uvx|bunx|pipx|docker|podman|deno)$/;
+const DOWNLOADING_VERB = /^(dlx|exec|x|tool|run)$/;
+
+/** Does this command line fetch its program first? Then its first start gets `startTimeoutMs`. */
+export function mayDownload(command: string, args: readonly string[]): boolean {
+  const name = basename(command).replace(/\.(cmd|exe|bat)$/i, '');
+  if (DOWNLOADERS.test(name)) return true;
+  return /^(npm|pnpm|yarn|bun|uv)$/.test(name) && args.some((arg) => DOWNLOADING_VERB.test(arg));
+}
+
+export class Launcher {
+  readonly #options: LauncherOptions;
+  /** Connects under way: closing ends them and waits until nothing of them is left. */
+  readonly #opening = new Set<Promise<unknown>>();
+  #starts = new AbortController();
+  #startedOnce = false;
+  /** Which era the last connection spoke: saves the next one the question. */
+  #era: KnownEra | undefined;
+
+  constructor(options: LauncherOptions) {
+    this.#options = options;
+  }
+
+  open(): Promise<Connection> {
+    const { definition, gate } = this.#options;
+    // Only processes are dear to start; a socket or an object in this process needs no turn.
+    const { signal } = this.#starts;
+    const opening = definition.kind === 'stdio' ? gate.run(() => this.#connect(signal)) : this.#connect(signal);
+    const settled: Promise<unknown> = opening.catch(() => {}).finally(() => this.#opening.delete(settled));
+    this.#opening.add(settled);
+    return opening;
+  }
+
+  /** Ends what is being opened. */
+  halt(reason: Error): void {
+    this.#starts.abort(reason);
+  }
+
+  /** Opens again after `halt`. */
+  resume(): void {
+    this.#starts = new AbortController();
+  }
+
+  /** Settles when nothing is being opened any more. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#opening);
+  }
+
+  async #connect(signal: AbortSignal): Promise<Connection> {
+    const { definition, performance, own, clock, onLine, onGap } = this.#options;
+    const pool = performance.connectionPool;
+    const slow = definition.kind === 'stdio' && !this.#startedOnce && mayDownload(definition.command, definition.args);
+    const sockets = poolSize('http', own.connectionPool, pool);
+    const options: ConnectOptions = {
+      clock,
+      signal,
+      timeoutMs: slow ? pool.startTimeoutMs : pool.connectionTimeoutMs,
+      writeTimeoutMs: pool.writeTimeoutMs,
+      stopTimeoutMs: own.stopTimeoutMs ?? DEFAULT_STOP_TIMEOUT_MS,
+      maxMessageBytes: MAX_MESSAGE_BYTES,
+      maxInFlight: pool.maxInFlightPerConnection,
+      sockets: { max: sockets.max, min: sockets.min, idleMs: pool.maxIdleTimeMs },
+      onNoise: (line) => onLine('stdout', line),
+      onStderr: (text) => onLine('stderr', text),
+      onGap,
+    };
+    const connection = await connect(definition, options, this.#era);
+    this.#startedOnce = true;
+    this.#era = { kind: connection.era, discover: connection.discover, at: clock.now() };
+    return connection;
+  }
+}

@@ -1,0 +1,195 @@
+/** Knows the path of a call below the cache for one set of connections: retry → limit → balance → endpoints. */
+
+import type { Clock } from '../_util/clock.js';
+import type { Gate } from '../_util/gate.js';
+import { type Call, type CallResult, type Handler, newRecord } from '../call.js';
+import type { EndpointDefinition, ServiceDefinition } from '../config/definition.js';
+import type { Connection, ServerNotice } from '../connection/connection.js';
+import { Endpoint } from '../endpoint/endpoint.js';
+import type { EndpointState } from '../endpoint/machine.js';
+import type { StoreError } from '../errors.js';
+import type { ResolvedPerformance } from '../options.js';
+import { Balance } from './balance.js';
+import { Limit } from './limit.js';
+import { picker } from './pick.js';
+import { Retry } from './retry.js';
+
+export interface PathOptions {
+  definition: ServiceDefinition;
+  performance: ResolvedPerformance;
+  clock: Clock;
+  gate: Gate;
+  onState: (state: EndpointState, endpoint: string) => void;
+  onOpened: () => void;
+  onNotice: (notice: ServerNotice) => void;
+  onLine: (stream: 'stdout' | 'stderr', text: string) => void;
+}
+
+/** What bounds one list. */
+export interface ListLimits {
+  deadline: number;
+  timeoutMs: number;
+  signal: AbortSignal | undefined;
+}
+
+export interface Listed {
+  items: Record<string, unknown>[];
+  /** The shortest that a page gave (modern era). */
+  ttlMs: number | undefined;
+}
+
+/** States by how much may be hoped of an endpoint in them, best first: a service's status is that of its best one. */
+const BEST_FIRST: readonly EndpointState['name'][] = [
+  'ready',
+  'degraded',
+  'probing',
+  'starting',
+  'reconnecting',
+  'registered',
+  'ejected',
+  'breaker_open',
+  'auth_required',
+  'failed',
+  'stopped',
+];
+
+export class Path {
+  readonly endpoints: readonly Endpoint[];
+  readonly handle: Handler;
+  readonly #options: PathOptions;
+  readonly #balance: Balance;
+  readonly #limit: Limit;
+  readonly #retries: Retry;
+
+  constructor(options: PathOptions) {
+    this.#options = options;
+    const { definition, performance, clock } = options;
+    const { sharing = 'shared', balance = 'power-of-two' } = definition.options;
+    const fresh = sharing === 'call';
+    this.endpoints = definition.endpoints.map((endpoint) => this.#endpoint(endpoint));
+    this.#balance = new Balance({
+      endpoints: this.endpoints,
+      pick: picker(balance, clock),
+      clock,
+      sticky: sharing === 'agent',
+      fresh,
+    });
+    // A fresh connection for each call carries one call at a time.
+    const capacity = this.endpoints.reduce((sum, of) => sum + (fresh ? of.maxConnections : of.capacity), 0);
+    const { maxConcurrentCalls = capacity, queueLimit, retry } = performance.calls;
+    this.#limit = new Limit({ maxConcurrentCalls, queueLimit, clock });
+    const { maxRetries, retryDelayMs } = performance.connectionPool;
+    const elsewhere = (call: Call): boolean => this.endpoints.length > 1 && this.#balance.elsewhere(call);
+    this.#retries = new Retry({ maxRetries, retryDelayMs, retry, clock, elsewhere });
+    // From the outside in. Retry stands outside the limit, so a pause holds no permit.
+    this.handle = this.#retries.around(this.#limit.around((call) => this.#balance.run(call)));
+  }
+
+  get running(): number {
+    return this.#limit.running;
+  }
+
+  get waiting(): number {
+    return this.#limit.waiting;
+  }
+
+  /** The endpoint of which most may be hoped. */
+  get best(): Endpoint {
+    return [...this.endpoints].sort((a, b) => rank(a.state) - rank(b.state))[0]!;
+  }
+
+  /**
+   * One list of the server, every page, repeated where a start fails and repeating helps. A server without the
+   * capability has none, and asking it may be an error (MCP, "Capability Negotiation").
+   */
+  async list(
+    method: string,
+    key: string,
+    capability: 'tools' | 'resources' | 'prompts',
+    limits: ListLimits,
+  ): Promise<Listed> {
+    let found: Listed = { items: [], ttlMs: undefined };
+    const use = async (connection: Connection, call: Call): Promise<CallResult> => {
+      if (connection.capabilities[capability]) found = await connection.listAll(method, key, call);
+      return {};
+    };
+    const { definition, performance, clock } = this.#options;
+    await this.#retries.around((call) => this.#balance.run(call, use))({
+      ...limits,
+      method,
+      params: {},
+      subject: `${definition.name}: ${method}`,
+      silenceMs: performance.connectionPool.readTimeoutMs,
+      onProgress: undefined,
+      headers: undefined,
+      cache: undefined,
+      repeatable: true,
+      cacheable: false,
+      readOnly: true,
+      cachePrefix: '',
+      record: newRecord('', definition.name, method, clock.now()),
+    });
+    return found;
+  }
+
+  /** Runs `fn` with a connection of its own, which ends with it. */
+  async lease<T>(fn: (connection: Connection) => Promise<T>): Promise<T> {
+    const { clock, performance } = this.#options;
+    const { best } = this;
+    const timeoutMs = performance.calls.callTimeoutMs;
+    const connection = await best.lease({ deadline: clock.now() + timeoutMs, signal: undefined }, timeoutMs);
+    try {
+      return await fn(connection);
+    } finally {
+      await best.endLease(connection);
+    }
+  }
+
+  closeIdle(maxIdleMs: number): number {
+    return this.endpoints.reduce((closed, endpoint) => closed + endpoint.closeIdle(maxIdleMs), 0);
+  }
+
+  async stop(drainMs: number): Promise<void> {
+    await Promise.all(this.endpoints.map((endpoint) => endpoint.stop(drainMs)));
+  }
+
+  async restart(drainMs: number): Promise<void> {
+    await this.stop(drainMs);
+    for (const endpoint of this.endpoints) endpoint.restart();
+  }
+
+  /** Ends for good; calls in flight have `drainMs`. */
+  async close(drainMs: number, gone: () => StoreError): Promise<void> {
+    this.#limit.refuse(gone);
+    this.#retries.refuse(gone);
+    await Promise.all(this.endpoints.map((endpoint) => endpoint.close(drainMs)));
+  }
+
+  #endpoint(definition: EndpointDefinition): Endpoint {
+    const { performance, clock, gate, onState, onOpened, onNotice, onLine } = this.#options;
+    const replicas = this.#options.definition.endpoints.length > 1;
+    const endpoint: Endpoint = new Endpoint({
+      definition,
+      performance,
+      own: this.#options.definition.options,
+      clock,
+      gate,
+      onState: (state) => onState(state, endpoint.label),
+      onOpened,
+      onNotice,
+      onLine,
+      ...(replicas && { mayEject: () => this.#mayEject() }),
+    });
+    return endpoint;
+  }
+
+  /** At most half of them: where most fail, the fault is likely not theirs, and fewer would carry all the load. */
+  #mayEject(): boolean {
+    const out = this.endpoints.filter(({ state }) => state.name === 'ejected' || state.name === 'probing').length;
+    return out < Math.floor(this.endpoints.length / 2);
+  }
+}
+
+export function rank(state: EndpointState): number {
+  return BEST_FIRST.indexOf(state.name);
+}
