@@ -122,9 +122,16 @@ export class SocketPool {
     slot.exchange = undefined;
     this.#busy--;
     const next = this.#destroyed ? undefined : this.#line.shift();
+    if (next === undefined) return;
     // Handed over at once, while undici still completes the last response: it then writes the request in the next
     // turn, where a socket without anything to do is first checked for having been closed.
-    if (next !== undefined) this.#start(slot, next);
+    if (slot.open) this.#start(slot, next);
+    else {
+      // Its connect failed, and undici still counts what it fails for that: a request more would break its count.
+      slot.exchange = next;
+      this.#busy++;
+      queueMicrotask(() => this.#dispatch(slot, next));
+    }
   }
 
   /** Ends what waits for a socket. While no socket is open, one failed connection speaks for all that wait. */
@@ -145,6 +152,10 @@ export class SocketPool {
   #start(slot: Slot, exchange: SocketUser): void {
     slot.exchange = exchange;
     this.#busy++;
+    this.#dispatch(slot, exchange);
+  }
+
+  #dispatch(slot: Slot, exchange: SocketUser): void {
     slot.client.dispatch(exchange.options, exchange);
   }
 
