@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import type { Tool } from '@modelcontextprotocol/client';
 import type { ServiceOptions } from '../options.js';
+import { type HeaderParam, headerParams } from './header-params.js';
 
 /** As the server gave it. */
 export type RawTool = Tool;
@@ -16,7 +17,10 @@ export interface ToolInfo extends Omit<RawTool, 'name'> {
   tool: string;
 }
 
-/** Items of a tools/list answer that can be used; a server's broken ones must not hide its good ones. */
+/**
+ * Items of a tools/list answer that can be used; a server's broken ones must not hide its good ones. The protocol
+ * forbids to use a tool that asks for headers against its rules.
+ */
 export function usableTools(items: readonly Record<string, unknown>[]): { tools: RawTool[]; skipped: number } {
   const seen = new Set<string>();
   const tools: RawTool[] = [];
@@ -24,6 +28,7 @@ export function usableTools(items: readonly Record<string, unknown>[]): { tools:
     const name = item['name'];
     const schema = item['inputSchema'];
     if (typeof name !== 'string' || name === '' || seen.has(name)) continue;
+    if (headerParams(schema) === undefined) continue;
     seen.add(name);
     const usable = typeof schema === 'object' && schema !== null ? item : { ...item, inputSchema: { type: 'object' } };
     tools.push(usable as unknown as RawTool);
@@ -42,12 +47,6 @@ export interface ToolFacts {
   readonly headerParams: readonly HeaderParam[];
 }
 
-/** One `x-mcp-header` of a tool's schema (MCP 2026-07-28, Streamable HTTP, "Schema Extension"). */
-export interface HeaderParam {
-  readonly path: readonly string[];
-  readonly header: string;
-}
-
 /** The user's word wins over the tool's hints; hints about repeating count on a trusted service alone. */
 export function factsOf(tool: RawTool, options: ServiceOptions): ToolFacts {
   const { readOnlyHint = false, idempotentHint = false } = tool.annotations ?? {};
@@ -58,21 +57,8 @@ export function factsOf(tool: RawTool, options: ServiceOptions): ToolFacts {
     cacheable: policy?.cache ?? readOnlyHint,
     readOnly: readOnlyHint,
     definition: createHash('sha256').update(text).digest('base64url').slice(0, 16),
-    headerParams: text.includes('"x-mcp-header"') ? headerParams(tool.inputSchema, []) : [],
+    headerParams: text.includes('"x-mcp-header"') ? (headerParams(tool.inputSchema) ?? []) : [],
   };
-}
-
-function headerParams(schema: unknown, path: readonly string[]): HeaderParam[] {
-  if (typeof schema !== 'object' || schema === null || path.length > 16) return [];
-  const { properties } = schema as { properties?: unknown };
-  if (typeof properties !== 'object' || properties === null) return [];
-  return Object.entries(properties).flatMap(([key, child]) => {
-    const at = [...path, key];
-    const header = (child as { 'x-mcp-header'?: unknown } | null)?.['x-mcp-header'];
-    const own =
-      typeof header === 'string' && /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(header) ? [{ path: at, header }] : [];
-    return [...own, ...headerParams(child, at)];
-  });
 }
 
 /** `Mcp-Param-*` headers of one call; undefined where the tool wants none. */

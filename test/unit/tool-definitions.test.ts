@@ -1,7 +1,7 @@
 /** Knows what a tool's definition says about calling it: policies, headers, and what is wrong with arguments. */
 
 import { describe, expect, it } from 'vitest';
-import { factsOf, headersOf, type RawTool } from '../../src/catalog/tool.js';
+import { factsOf, headersOf, type RawTool, usableTools } from '../../src/catalog/tool.js';
 import { argumentProblem } from '../../src/catalog/validate.js';
 
 function tool(schema: object, more: object = {}): RawTool {
@@ -56,13 +56,12 @@ describe('arguments that a server wants as headers', () => {
       region: { type: 'string', 'x-mcp-header': 'Region' },
       on: { type: 'boolean', 'x-mcp-header': 'On' },
       deep: { type: 'object', properties: { n: { type: 'integer', 'x-mcp-header': 'N' } } },
-      bad: { type: 'string', 'x-mcp-header': 'not a header' },
     },
   };
   const facts = factsOf(tool(schema), {});
 
   it('become headers as they are, or in Base64 where a header cannot carry them', () => {
-    expect(headersOf(facts, { region: 'eu-1', on: false, deep: { n: 5 }, bad: 'x' })).toEqual({
+    expect(headersOf(facts, { region: 'eu-1', on: false, deep: { n: 5 }, other: 'x' })).toEqual({
       'Mcp-Param-Region': 'eu-1',
       'Mcp-Param-On': 'false',
       'Mcp-Param-N': '5',
@@ -76,6 +75,36 @@ describe('arguments that a server wants as headers', () => {
     expect(headersOf(facts, { region: null, deep: [], on: {} })).toEqual({});
     expect(headersOf(facts, undefined)).toEqual({});
     expect(headersOf(factsOf(plain, {}), { region: 'x' })).toBeUndefined();
+  });
+});
+
+describe('a tool that asks for headers against the rules is not used', () => {
+  const text = (header: unknown, type = 'string'): object => ({ type, 'x-mcp-header': header });
+  it.each([
+    ['an empty name', { a: text('') }],
+    ['a name that is no text', { a: text(5) }],
+    ['a space', { a: text('My Region') }],
+    ['a colon', { a: text('Region:Primary') }],
+    ['a letter beyond ASCII', { a: text('Région') }],
+    ['a control character', { a: text('Region\t1') }],
+    ['a number, which has many spellings', { a: text('A', 'number') }],
+    ['an object', { a: text('A', 'object') }],
+    ['a list', { a: text('A', 'array') }],
+    ['two of one name', { a: text('Region'), b: { type: 'object', properties: { c: text('region') } } }],
+    ['one in the items of a list', { a: { type: 'array', items: text('A') } }],
+    ['one that only some arguments have', { a: { anyOf: [{ type: 'object' }, { properties: { b: text('A') } }] } }],
+    ['one that is referred to', { a: { $defs: { b: text('A') } } }],
+  ])('%s', (_what, properties) => {
+    const good = tool({ type: 'object', properties: { a: text('A'), 'x-mcp-header': { type: 'string' } } });
+    const bad = { name: 'bad', inputSchema: { type: 'object', properties } };
+    const items = [bad, good] as unknown as Record<string, unknown>[];
+    expect(usableTools(items)).toEqual({ tools: [good], skipped: 1 });
+  });
+
+  it('A9: however deep it is', () => {
+    let properties: object = { a: text('A') };
+    for (let depth = 0; depth < 20_000; depth++) properties = { a: { type: 'object', properties } };
+    expect(usableTools([{ name: 'deep', inputSchema: { type: 'object', properties } }]).skipped).toBe(0);
   });
 });
 
