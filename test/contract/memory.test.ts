@@ -4,7 +4,8 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { Behaviour } from '../support/behaviour.mjs';
 import { serverV1, serverV2 } from '../support/carriers.js';
 import { FakeServer } from '../support/fake-server.js';
-import { cleanUp, failure, openStore, timed } from '../support/harness.js';
+import { cleanUp, openStore } from '../support/harness.js';
+import { failure, timed } from '../support/waiting.js';
 import { describeTransport } from './suite.js';
 
 describeTransport('memory, SDK 2', () => ({ server: serverV2(new Behaviour()) }), { kind: 'memory' });

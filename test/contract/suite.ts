@@ -2,7 +2,8 @@
 
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type MCPStore, type ServiceConfig, textOf } from '../../src/index.js';
-import { allGone, cleanUp, failure, openStore, textIn, until } from '../support/harness.js';
+import { allGone, cleanUp, openStore, textIn } from '../support/harness.js';
+import { failure, until } from '../support/waiting.js';
 
 /** What a transport cannot carry, by its specification. Default: everything. */
 export interface Traits {

@@ -1,21 +1,11 @@
 /** What callers share and what they do not: agents, leases, batches, streams of batches, the result cache. */
 
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { BatchEntry, MCPStore, ServiceConfig } from '../../src/index.js';
-import {
-  cleanUp,
-  failure,
-  openStore,
-  type Script,
-  scripted,
-  starts,
-  textIn,
-  timed,
-  until,
-} from '../support/harness.js';
+import { cleanUpAfterEach, openStore, type Script, scripted, starts, textIn } from '../support/harness.js';
+import { failure, timed, until } from '../support/waiting.js';
 
-vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 });
-afterEach(cleanUp);
+cleanUpAfterEach();
 
 const CACHED = { resultCache: { enabled: true } } as const;
 

@@ -1,6 +1,5 @@
 /** The command line on real servers: services added, seen, used and removed. */
 
-import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import {
@@ -14,7 +13,8 @@ import {
   useCommandLine,
   user,
 } from '../support/command-line.js';
-import { afterwards, npmServer, scripted } from '../support/harness.js';
+import { startEverything } from '../support/everything.js';
+import { npmServer, scripted } from '../support/harness.js';
 
 useCommandLine();
 
@@ -54,20 +54,8 @@ describe('a user without any configuration', () => {
   });
 
   it('calls a server by its address', async () => {
-    const port = 20_000 + Math.floor(Math.random() * 20_000);
-    const server = spawn(process.execPath, [npmServer('everything'), 'streamableHttp'], {
-      env: { ...process.env, PORT: String(port) },
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
-    afterwards(() => server.kill('SIGKILL'));
-    await new Promise((done) => server.stderr!.once('data', done));
-    const url = `http://127.0.0.1:${port}/mcp`;
-    await expect
-      .poll(() => run(['call', url, 'echo', 'message=hi']), { timeout: 15_000 })
-      .toMatchObject({
-        code: 0,
-        stdout: 'Echo: hi\n',
-      });
+    const { url } = await startEverything('streamableHttp');
+    expect(await ok('call', url, 'echo', 'message=hi')).toBe('Echo: hi\n');
     const checked: { services: unknown[] } = await json('check', url);
     expect(checked.services).toEqual([expect.objectContaining({ status: 'ok', kind: 'http' })]);
   });

@@ -1,26 +1,15 @@
 /** The end of a store, and what it tells while it lives: closing under load, events, the logger, and no secret in any of it. */
 
 import { inspect } from 'node:util';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { isStoreError, type Logger, MCPStore, type StoreEventName } from '../../src/index.js';
 import { Behaviour } from '../support/behaviour.mjs';
 import { httpCarrier, serverV2 } from '../support/carriers.js';
-import {
-  afterwards,
-  allGone,
-  cleanUp,
-  failure,
-  openStore,
-  scripted,
-  starts,
-  textIn,
-  timed,
-  until,
-} from '../support/harness.js';
+import { afterwards, allGone, cleanUpAfterEach, openStore, scripted, starts, textIn } from '../support/harness.js';
 import { HttpTestServer } from '../support/http-server.js';
+import { failure, timed, until } from '../support/waiting.js';
 
-vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 });
-afterEach(cleanUp);
+cleanUpAfterEach();
 
 const EVENTS: StoreEventName[] = [
   'state',

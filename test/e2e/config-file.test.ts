@@ -1,23 +1,21 @@
 /** A store on an `mcp.json`: what it takes from the file, what it writes to it, and edits while calls are under way. */
 
 import { readFileSync, writeFileSync } from 'node:fs';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { MCPStore, type StoreEvents } from '../../src/index.js';
 import {
   allGone,
-  cleanUp,
-  failure,
+  cleanUpAfterEach,
   gone,
   openStore,
   scripted,
   starts,
   temporaryPath,
   textIn,
-  until,
 } from '../support/harness.js';
+import { failure, until } from '../support/waiting.js';
 
-vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 });
-afterEach(cleanUp);
+cleanUpAfterEach();
 
 const json = (value: unknown): string => JSON.stringify(value, null, 2);
 

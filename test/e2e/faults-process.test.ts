@@ -1,24 +1,21 @@
 /** Faults of a server's process: it ends too early, never answers, does not want to end, leaves others behind. */
 
 import { readFileSync, writeFileSync } from 'node:fs';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { ServiceConfig, StoreEvents } from '../../src/index.js';
 import {
   allGone,
-  cleanUp,
-  failure,
+  cleanUpAfterEach,
   gone,
   openStore,
   scripted,
   starts,
   temporaryPath,
   textIn,
-  timed,
-  until,
 } from '../support/harness.js';
+import { failure, timed, until } from '../support/waiting.js';
 
-vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 });
-afterEach(cleanUp);
+cleanUpAfterEach();
 
 /** Fails fast: for tests that are not about waiting. */
 const QUICK = { connectionPool: { maxRetries: 0 } } as const;

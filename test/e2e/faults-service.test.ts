@@ -1,17 +1,15 @@
 /** Faults that a whole service meets: lists that change, names that clash, servers out of reach, queues, sessions. */
 
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { connect, createServer, type Socket } from 'node:net';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { StoreEvents } from '../../src/index.js';
 import { Behaviour } from '../support/behaviour.mjs';
 import { httpCarrier } from '../support/carriers.js';
-import { afterwards, cleanUp, failure, openStore, scripted, textIn, timed, until } from '../support/harness.js';
+import { afterwards, cleanUpAfterEach, openStore, scripted, textIn } from '../support/harness.js';
 import { type HttpServerOptions, HttpTestServer } from '../support/http-server.js';
+import { hangingPort, silentServer } from '../support/tcp.js';
+import { failure, timed, until } from '../support/waiting.js';
 
-vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 });
-afterEach(cleanUp);
+cleanUpAfterEach();
 
 const ONCE = { connectionPool: { maxRetries: 0 } } as const;
 
@@ -19,41 +17,6 @@ async function httpServer(options: HttpServerOptions = {}): Promise<HttpTestServ
   const server = await HttpTestServer.start(options);
   afterwards(() => server.close());
   return server;
-}
-
-/** A TCP server that accepts and does nothing; `accepted` has its sockets. */
-async function deaf(): Promise<{ port: number; accepted: Socket[] }> {
-  const accepted: Socket[] = [];
-  const server = createServer((socket) => accepted.push(socket.on('error', () => {})));
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  afterwards(() => {
-    for (const socket of accepted) socket.destroy();
-    server.close();
-  });
-  return { port: (server.address() as { port: number }).port, accepted };
-}
-
-/** A port on which a connect hangs: its process is stopped and its line of connections is full. */
-async function hangingPort(): Promise<number> {
-  const code = `const s = require('net').createServer().listen({ port: 0, host: '127.0.0.1', backlog: 1 },
-    () => process.send(s.address().port, () => process.kill(process.pid, 'SIGSTOP')))`;
-  const child: ChildProcess = spawn(process.execPath, ['-e', code], { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
-  const [port] = (await once(child, 'message')) as [number];
-  const fillers: Socket[] = [];
-  afterwards(async () => {
-    for (const socket of fillers) socket.destroy();
-    child.kill('SIGKILL');
-    await once(child, 'exit');
-  });
-  await until(async () => {
-    const socket = connect(port, '127.0.0.1').on('error', () => {});
-    fillers.push(socket);
-    return Promise.race([
-      once(socket, 'connect').then(() => false),
-      new Promise<true>((resolve) => setTimeout(() => resolve(true), 300)),
-    ]);
-  }, 'a connect hangs');
-  return port;
 }
 
 describe('lists and names', () => {
@@ -99,7 +62,7 @@ describe('lists and names', () => {
 
 describe('servers out of reach', () => {
   it('F23: refused and unknown hosts are CONNECT_FAILED, never executed', async () => {
-    const { port } = await deaf();
+    const { port } = await silentServer();
     const services = {
       refused: { url: 'http://127.0.0.1:9/mcp' },
       unknown: { url: 'http://no-such-host.invalid/mcp' },
@@ -140,7 +103,7 @@ describe('servers out of reach', () => {
   it('F24: a connect that hangs, or an answer that never comes, ends at the deadline; others do not wait', async () => {
     const services = {
       hangs: { url: `http://127.0.0.1:${await hangingPort()}/mcp` },
-      silent: { url: `http://127.0.0.1:${(await deaf()).port}/mcp` },
+      silent: { url: `http://127.0.0.1:${(await silentServer()).port}/mcp` },
       good: scripted(),
     };
     const performance = { connectionPool: { connectionTimeoutMs: 2_000, maxRetries: 0 } };

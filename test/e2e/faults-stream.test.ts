@@ -1,11 +1,11 @@
 /** Faults in what a server writes: noise, half lines, odd encodings, messages that are too large or not to be understood. */
 
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { CallToolResult, MCPStore, StoreEvents } from '../../src/index.js';
-import { cleanUp, failure, openStore, type Script, scripted, textIn, until } from '../support/harness.js';
+import { cleanUpAfterEach, openStore, type Script, scripted, textIn } from '../support/harness.js';
+import { failure, until } from '../support/waiting.js';
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 30_000 });
-afterEach(cleanUp);
+cleanUpAfterEach(60_000);
 
 const MIB = 1024 * 1024;
 

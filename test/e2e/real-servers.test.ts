@@ -5,17 +5,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type MCPStore, type StoreEvents, textOf } from '../../src/index.js';
 import { startEverything } from '../support/everything.js';
-import {
-  allGone,
-  cleanUp,
-  failure,
-  gone,
-  npmServer,
-  openStore,
-  temporaryPath,
-  timed,
-  until,
-} from '../support/harness.js';
+import { allGone, cleanUp, gone, npmServer, openStore, temporaryPath } from '../support/harness.js';
+import { failure, timed, until } from '../support/waiting.js';
 
 vi.setConfig({ testTimeout: 30_000, hookTimeout: 60_000 });
 

@@ -1,27 +1,24 @@
 /** The life of services in a store: added, started, waited for, stopped, replaced, closed, each without the others' trouble. */
 
 import { writeFileSync } from 'node:fs';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { MCPStore, type ServiceConfig, type StoreEvents } from '../../src/index.js';
 import { Behaviour } from '../support/behaviour.mjs';
 import { httpCarrier, serverV2 } from '../support/carriers.js';
 import {
   afterwards,
   allGone,
-  cleanUp,
-  failure,
+  cleanUpAfterEach,
   gone,
   openStore,
   scripted,
   starts,
   temporaryPath,
   textIn,
-  timed,
-  until,
 } from '../support/harness.js';
+import { failure, timed, until } from '../support/waiting.js';
 
-vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 });
-afterEach(cleanUp);
+cleanUpAfterEach();
 
 describe('adding', () => {
   it('takes every form: a definition, a URL, a map, { mcpServers }, a file, a server object', async () => {

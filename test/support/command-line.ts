@@ -4,10 +4,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeAll, beforeEach, expect, vi } from 'vitest';
+import { beforeAll, beforeEach, expect } from 'vitest';
 // @ts-expect-error: a script of the project, plain JavaScript.
 import { build } from '../../scripts/build.mjs';
-import { afterwards, cleanUp, npmServer, scripted, temporaryPath } from './harness.js';
+import { afterwards, cleanUpAfterEach, npmServer, scripted, temporaryPath } from './harness.js';
 
 export const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 /** For `--stdio`. */
@@ -25,7 +25,7 @@ export const user = { home: '', folder: '' };
 /** At the top of a test file: builds what it runs, and gives each test a new user, with `notes/a.txt`. */
 export function useCommandLine(): void {
   // Each test starts several processes one after another, on machines that may be busy.
-  vi.setConfig({ testTimeout: 90_000 });
+  cleanUpAfterEach(90_000);
   beforeAll(() => build(), 120_000);
   beforeEach(() => {
     user.home = temporaryPath('home');
@@ -33,7 +33,6 @@ export function useCommandLine(): void {
     for (const path of [user.home, join(user.folder, 'notes')]) mkdirSync(path, { recursive: true });
     writeFileSync(join(user.folder, 'notes', 'a.txt'), 'hello\n');
   });
-  afterEach(cleanUp);
 }
 
 /** Environment in which everything that is the user's own lies in their home. */

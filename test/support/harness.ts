@@ -6,14 +6,9 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { expect } from 'vitest';
-import {
-  type CallToolResult,
-  MCPStore,
-  type OpenOptions,
-  type ServiceConfig,
-  type StoreError,
-} from '../../src/index.js';
+import { afterEach, vi } from 'vitest';
+import { type CallToolResult, MCPStore, type OpenOptions, type ServiceConfig } from '../../src/index.js';
+import { until } from './waiting.js';
 
 const SCRIPTED = fileURLToPath(new URL('./scripted-server.mjs', import.meta.url));
 const require = createRequire(import.meta.url);
@@ -36,6 +31,12 @@ export async function cleanUp(): Promise<void> {
     if (folder) await rm(folder, { recursive: true, force: true });
     folder = undefined;
   }
+}
+
+/** At the top of a file: real processes take their time, and each test is cleaned up after. */
+export function cleanUpAfterEach(testTimeout = 30_000): void {
+  vi.setConfig({ testTimeout, hookTimeout: 30_000 });
+  afterEach(cleanUp);
 }
 
 let folder: string | undefined;
@@ -104,31 +105,6 @@ export async function allGone(pids: readonly number[], withinMs = 4_000): Promis
   await until(() => pids.every(gone), `processes gone: ${pids.join(', ')}`, withinMs);
 }
 
-/** Waits until `check` holds and gives its value. */
-export async function until<T>(
-  check: () => T | Promise<T>,
-  what = 'condition',
-  withinMs = 10_000,
-): Promise<Exclude<T, undefined | null | false>> {
-  const end = performance.now() + withinMs;
-  for (;;) {
-    const value = await check();
-    if (value) return value as Exclude<T, undefined | null | false>;
-    if (performance.now() > end) throw new Error(`not within ${withinMs} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
-
-/** What a promise rejects with, which must be a StoreError. */
-export async function failure(promise: Promise<unknown>): Promise<StoreError> {
-  const error = await promise.then(
-    (value) => Promise.reject(new Error(`it did not fail but gave ${JSON.stringify(value)?.slice(0, 200)}`)),
-    (thrown: StoreError) => thrown,
-  );
-  expect(error.name, String(error.stack)).toBe('StoreError');
-  return error;
-}
-
 /** The text of a result that has one block. */
 export function textIn(result: CallToolResult | Record<string, unknown> | undefined): string {
   return (result as { content: { text: string }[] }).content[0]!.text;
@@ -137,11 +113,4 @@ export function textIn(result: CallToolResult | Record<string, unknown> | undefi
 /** Entry file of a server that comes from npm. */
 export function npmServer(name: 'everything' | 'filesystem' | 'memory'): string {
   return require.resolve(`@modelcontextprotocol/server-${name}/dist/index.js`);
-}
-
-/** A duration of `fn`, in milliseconds. */
-export async function timed<T>(fn: () => Promise<T>): Promise<{ ms: number; value: T }> {
-  const since = performance.now();
-  const value = await fn();
-  return { ms: performance.now() - since, value };
 }

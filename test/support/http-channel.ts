@@ -6,39 +6,32 @@ import {
   Client,
   PROTOCOL_VERSION_META_KEY,
 } from '@modelcontextprotocol/client';
+import { onTestFinished } from 'vitest';
 import { systemClock } from '../../src/_util/clock.js';
 import type { RequestOptions, RpcResult } from '../../src/connection/channel.js';
 import { HttpChannel, type HttpOptions } from '../../src/connection/http.js';
-import type { StoreError } from '../../src/errors.js';
 import { type HttpServerOptions, HttpTestServer } from './http-server.js';
 
-const opened: { close(): Promise<void> }[] = [];
-
-/** Closes what the test opened; for `afterEach`. */
-export async function closeAll(): Promise<void> {
-  for (const one of opened.splice(0).reverse()) await one.close();
+/** Closed when the test ends, the last one first. */
+function closing<T extends { close(): Promise<void> }>(one: T): T {
+  onTestFinished(() => one.close());
+  return one;
 }
 
 export async function startServer(options: HttpServerOptions = {}): Promise<HttpTestServer> {
-  const server = await HttpTestServer.start(options);
-  opened.push(server);
-  return server;
+  return closing(await HttpTestServer.start(options));
 }
 
 export function openChannel(url: URL, options: Partial<HttpOptions> = {}): HttpChannel {
-  const channel = new HttpChannel({
-    url,
+  const own = {
     headers: {},
     sockets: 4,
     minSockets: 1,
     idleMs: 10_000,
     connectTimeoutMs: 2_000,
     writeTimeoutMs: 2_000,
-    clock: systemClock,
-    ...options,
-  });
-  opened.push(channel);
-  return channel;
+  };
+  return closing(new HttpChannel({ url, ...own, clock: systemClock, ...options }));
 }
 
 export interface Connected {
@@ -88,21 +81,4 @@ export function callTool(
 /** The text of a tool's result, parsed. */
 export function textOf(result: RpcResult): unknown {
   return JSON.parse((result['content'] as { text: string }[])[0]!.text);
-}
-
-/** What a promise rejects with. */
-export function failure(promise: Promise<unknown>): Promise<StoreError> {
-  return promise.then(
-    () => Promise.reject(new Error('it did not fail')),
-    (error: StoreError) => error,
-  );
-}
-
-/** Waits until `check` holds; fails after five seconds. */
-export async function until(check: () => boolean, what = 'condition'): Promise<void> {
-  const end = Date.now() + 5_000;
-  while (!check()) {
-    if (Date.now() > end) throw new Error(`not within 5 s: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }

@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { afterAll, onTestFinished } from 'vitest';
 
 /**
- * A new, empty folder. It is removed when the test ends; outside a test, when the file's tests have ended.
+ * A new, empty folder. It is removed when the test ends; called at the top of a file (not in `beforeAll`), when the
+ * file's tests have ended.
  * @returns its real path
  */
 export async function tempDir(): Promise<string> {

@@ -2,27 +2,20 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import * as promises from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { type FileCalls, resolveLinks, sweepTemporaries, writeFileAtomic } from '../../src/_util/atomic-file.js';
 import { acquireLock } from '../../src/_util/file-lock.js';
 import { readBounded } from '../../src/_util/read-file.js';
+import { tempDir } from '../support/tmp.js';
 
-const { chmod, lstat, mkdir, mkdtemp, readFile, readdir, rm, stat, symlink, utimes, writeFile } = promises;
+const { chmod, lstat, mkdir, readFile, readdir, stat, symlink, utimes, writeFile } = promises;
 const isWindows = process.platform === 'win32';
 
-let root: string;
 let folder: string;
-let count = 0;
-beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'mcpstore-atomic-'));
-});
 beforeEach(async () => {
-  folder = join(root, String(++count));
-  await mkdir(folder);
+  folder = await tempDir();
 });
-afterAll(() => rm(root, { recursive: true, force: true }));
 
 const STEPS = ['readdir', 'open', 'writeFile', 'chmod', 'sync', 'close', 'rename'] as const;
 

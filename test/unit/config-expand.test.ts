@@ -1,20 +1,16 @@
 /** What the variables, paths and times of a service become, and how what cannot be filled in is told. */
 
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { ServiceConfig, ServiceDefinition } from '../../src/config/definition.js';
 import { type EnvFileProblem, parseEnvFile } from '../../src/config/env-file.js';
 import { type ExpandContext, expandService } from '../../src/config/expand.js';
 import { checkServiceConfig, parseConfig } from '../../src/config/load.js';
 import { isStoreError, type StoreError } from '../../src/errors.js';
+import { tempDir } from '../support/tmp.js';
 
-let folder: string;
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'mcpstore-expand-'));
-});
-afterAll(() => rm(folder, { recursive: true, force: true }));
+const folder = await tempDir();
 
 const context = (more: Partial<ExpandContext> = {}): ExpandContext => ({
   env: { TOKEN: 'secret', EMPTY: '', NESTED: '${TOKEN}' },

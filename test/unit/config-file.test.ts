@@ -2,29 +2,27 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import * as promises from 'node:fs/promises';
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { FileCalls } from '../../src/_util/atomic-file.js';
 import { parseConfig } from '../../src/config/load.js';
 import { ConfigFile } from '../../src/config/save.js';
 import { isStoreError } from '../../src/errors.js';
 import { compileSources } from '../support/compiled.js';
+import { tempDir } from '../support/tmp.js';
 
-let root: string;
+const root = await tempDir();
 let compiled: string;
 let file: string;
 let count = 0;
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'mcpstore-file-'));
   compiled = await compileSources(root);
 }, 60_000);
 beforeEach(() => {
   file = join(root, String(++count), 'mcp.json');
 });
-afterAll(() => rm(root, { recursive: true, force: true }));
 
 async function given(text: string): Promise<ConfigFile> {
   await mkdir(join(file, '..'), { recursive: true });

@@ -1,22 +1,21 @@
 /** A config of somebody else runs nothing before its content was approved, and where the user's own files are. */
 
-import { mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { defaultStateDir, userConfigPath } from '../../src/config/places.js';
 import { approve, isApproved, keepApproval } from '../../src/config/trust.js';
+import { tempDir } from '../support/tmp.js';
 
 let folder: string;
 let state: string;
 let file: string;
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'mcpstore-trust-'));
+  folder = await tempDir();
   state = join(folder, 'state');
   file = join(folder, 'mcp.json');
   await writeFile(file, TEXT);
 });
-afterEach(() => rm(folder, { recursive: true, force: true }));
 
 const TEXT = '{ "mcpServers": { "a": { "command": "a" } } }';
 

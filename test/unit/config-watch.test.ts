@@ -1,29 +1,21 @@
 /** A change of the file is heard however it is written; what is half written is never taken. */
 
-import { mkdir, mkdtemp, open, rename, rm, symlink, unlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { open, rename, symlink, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ConfigDocument } from '../../src/config/definition.js';
 import { ConfigFile } from '../../src/config/save.js';
 import type { StoreError } from '../../src/errors.js';
+import { tempDir } from '../support/tmp.js';
 
-let root: string;
 let file: string;
-let count = 0;
 const stops: (() => void)[] = [];
-beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'mcpstore-watch-'));
-});
 beforeEach(async () => {
-  const folder = join(root, String(++count));
-  await mkdir(folder);
-  file = join(folder, 'mcp.json');
+  file = join(await tempDir(), 'mcp.json');
 });
 afterEach(() => {
   for (const stop of stops.splice(0)) stop();
 });
-afterAll(() => rm(root, { recursive: true, force: true }));
 
 const withService = (name: string): string => `{ "mcpServers": { "${name}": { "command": "x" } } }`;
 
@@ -127,8 +119,7 @@ describe('watching', () => {
   it.skipIf(process.platform === 'win32')(
     'follows a link to a file in another folder, and a link that is changed',
     async () => {
-      const other = join(root, `${count}-other`);
-      await mkdir(other);
+      const other = await tempDir();
       await writeFile(join(other, 'a.json'), withService('first'));
       await writeFile(join(other, 'b.json'), withService('b'));
       await symlink(join(other, 'a.json'), file);

@@ -1,22 +1,11 @@
 /** Streamable HTTP when something is wrong: each fault is named, and says whether the call may have run. */
 
-import { createServer, type Socket } from 'node:net';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { challenge, retryAfter } from '../../src/connection/http-errors.js';
 import { fieldValue } from '../../src/connection/http-headers.js';
-import {
-  callTool,
-  closeAll,
-  connected,
-  failure,
-  openChannel,
-  startServer,
-  textOf,
-  until,
-  within,
-} from '../support/http-channel.js';
-
-afterEach(closeAll);
+import { callTool, connected, openChannel, startServer, textOf, within } from '../support/http-channel.js';
+import { silentServer } from '../support/tcp.js';
+import { failure, until } from '../support/waiting.js';
 
 describe('F23: cannot connect', () => {
   it('says refused, not executed, worth another try', async () => {
@@ -73,27 +62,12 @@ describe('F23: cannot connect', () => {
 describe('F24: connect hangs', () => {
   it('ends at the deadline of the call, not executed', async () => {
     // A TLS handshake with a server that says nothing hangs like a connection that is not accepted.
-    const sockets = new Set<Socket>();
-    const silent = createServer((socket) => {
-      sockets.add(socket);
-      socket.resume();
-      socket.on('error', () => {});
-      socket.on('close', () => sockets.delete(socket));
-    });
-    await new Promise<void>((resolve) => {
-      silent.listen(0, '127.0.0.1', resolve);
-    });
-    try {
-      const { port } = silent.address() as { port: number };
-      const channel = openChannel(new URL(`https://127.0.0.1:${port}/mcp`), { connectTimeoutMs: 10_000 });
-      const error = await failure(callTool(channel, 'echo', {}, within(100)));
-      expect(error).toMatchObject({ code: 'TIMEOUT', executed: 'no' });
-      await channel.close();
-      await until(() => sockets.size === 0, 'the connection that was being made is ended');
-    } finally {
-      for (const socket of sockets) socket.destroy();
-      silent.close();
-    }
+    const { port, accepted } = await silentServer({ reads: true });
+    const channel = openChannel(new URL(`https://127.0.0.1:${port}/mcp`), { connectTimeoutMs: 10_000 });
+    const error = await failure(callTool(channel, 'echo', {}, within(100)));
+    expect(error).toMatchObject({ code: 'TIMEOUT', executed: 'no' });
+    await channel.close();
+    await until(() => accepted.size === 0, 'the connection that was being made is ended');
   });
 });
 

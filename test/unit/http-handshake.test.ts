@@ -1,21 +1,17 @@
 /** The handshake over streamable HTTP, in both eras, with the SDK's client on our channel. */
 
-import { afterEach, describe, expect, it } from 'vitest';
-import {
-  callTool,
-  closeAll,
-  connected,
-  failure,
-  handshake,
-  openChannel,
-  startServer,
-  textOf,
-  until,
-  within,
-} from '../support/http-channel.js';
+import { describe, expect, it } from 'vitest';
+import { callTool, connected, handshake, openChannel, startServer, textOf, within } from '../support/http-channel.js';
 import { MODERN_VERSION } from '../support/http-server.js';
+import { failure, until } from '../support/waiting.js';
 
-afterEach(closeAll);
+/** What the SDK's client throws of a probe that failed; its cause is the channel's own error. */
+async function refusal(url: URL): Promise<Error> {
+  return handshake(openChannel(url), 'auto').then(
+    () => Promise.reject(new Error('it shook hands')),
+    (error: Error) => error,
+  );
+}
 
 describe('http channel with the SDK client on it', () => {
   it.each(['json', 'sse'] as const)('shakes hands with a legacy server that answers as %s', async (reply) => {
@@ -63,7 +59,7 @@ describe('http channel with the SDK client on it', () => {
   ])('never takes a %i to the probe for a legacy server', async (status, code) => {
     const server = await startServer();
     server.fail('server/discover', { kind: 'status', status });
-    const error = await failure(handshake(openChannel(server.url), 'auto'));
+    const error = await refusal(server.url);
     expect(error.cause).toMatchObject({ code });
     expect(server.calls('initialize')).toEqual([]);
   });
@@ -71,7 +67,7 @@ describe('http channel with the SDK client on it', () => {
   it('calls a body that is no JSON what it is, at once', async () => {
     const server = await startServer();
     server.fail('server/discover', { kind: 'body', contentType: 'text/html', body: '<html>' });
-    const error = await failure(handshake(openChannel(server.url), 'auto'));
+    const error = await refusal(server.url);
     expect((error.cause as Error).cause).toMatchObject({ code: 'PROTOCOL_ERROR' });
     expect(server.calls('initialize')).toEqual([]);
   });
@@ -83,7 +79,7 @@ describe('http channel with the SDK client on it', () => {
       code: 'CONNECT_FAILED',
       figures: { errno: 'ECONNREFUSED', retryable: true },
     });
-    expect((await failure(handshake(openChannel(server.url), 'auto'))).cause).toMatchObject({ code: 'CONNECT_FAILED' });
+    expect((await refusal(server.url)).cause).toMatchObject({ code: 'CONNECT_FAILED' });
   });
 
   it('ends the session on close, once, and leaves no socket', async () => {

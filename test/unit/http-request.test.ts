@@ -1,21 +1,9 @@
 /** Requests over streamable HTTP: each caller gets its own answer, whatever the others and the sockets do. */
 
-import { createServer, type Socket } from 'node:net';
-import { afterEach, describe, expect, it } from 'vitest';
-import {
-  callTool,
-  closeAll,
-  connected,
-  failure,
-  handshake,
-  openChannel,
-  startServer,
-  textOf,
-  until,
-  within,
-} from '../support/http-channel.js';
-
-afterEach(closeAll);
+import { describe, expect, it } from 'vitest';
+import { callTool, connected, handshake, openChannel, startServer, textOf, within } from '../support/http-channel.js';
+import { silentServer } from '../support/tcp.js';
+import { failure, until } from '../support/waiting.js';
 
 describe.each(['json', 'sse'] as const)('requests over http, answered as %s', (reply) => {
   it('gives every caller its own answer, over no more sockets than allowed', async () => {
@@ -171,25 +159,11 @@ describe('requests over http', () => {
   });
 
   it('gives up on a server that does not take the request', async () => {
-    const sockets = new Set<Socket>();
-    const deaf = createServer((socket) => {
-      socket.pause();
-      sockets.add(socket);
-      socket.on('error', () => {});
-    });
-    await new Promise<void>((resolve) => {
-      deaf.listen(0, '127.0.0.1', resolve);
-    });
-    try {
-      const { port } = deaf.address() as { port: number };
-      const channel = openChannel(new URL(`http://127.0.0.1:${port}/`), { writeTimeoutMs: 100, maxMessageBytes: 1000 });
-      const error = await failure(callTool(channel, 'echo', { text: 'x'.repeat(20_000_000) }));
-      expect(error).toMatchObject({ code: 'TIMEOUT', executed: 'no', figures: { writeTimeoutMs: 100 } });
-      await channel.close();
-    } finally {
-      for (const socket of sockets) socket.destroy();
-      deaf.close();
-    }
+    const { port } = await silentServer();
+    const channel = openChannel(new URL(`http://127.0.0.1:${port}/`), { writeTimeoutMs: 100, maxMessageBytes: 1000 });
+    const error = await failure(callTool(channel, 'echo', { text: 'x'.repeat(20_000_000) }));
+    expect(error).toMatchObject({ code: 'TIMEOUT', executed: 'no', figures: { writeTimeoutMs: 100 } });
+    await channel.close();
   });
 
   it('refuses arguments that JSON cannot carry, and goes on', async () => {

@@ -1,20 +1,9 @@
 /** The session over streamable HTTP: how it gets lost, and the stream of the server's own messages. */
 
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/_util/clock.js';
-import {
-  callTool,
-  closeAll,
-  connected,
-  failure,
-  handshake,
-  openChannel,
-  startServer,
-  textOf,
-  until,
-} from '../support/http-channel.js';
-
-afterEach(closeAll);
+import { callTool, connected, handshake, openChannel, startServer, textOf } from '../support/http-channel.js';
+import { failure, until } from '../support/waiting.js';
 
 /** The system's clock, a hundred times as fast for those who wait. */
 const hurried = { ...systemClock, after: (ms: number, fn: () => void) => systemClock.after(ms / 100, fn) };
