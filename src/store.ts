@@ -150,6 +150,7 @@ export class MCPStore extends Scope {
     services = new Services({
       clock,
       gate: new Gate(Math.min(2 * availableParallelism(), 8), clock),
+      stateDir: stateDir ?? undefined,
       cache,
       remembered: this.#remembered,
       layers,

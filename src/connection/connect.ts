@@ -22,6 +22,8 @@ export interface ConnectOptions {
   stopTimeoutMs: number;
   maxMessageBytes: number;
   maxInFlight: number;
+  /** Where processes are noted, so that a later run can end what this one could not. */
+  stateDir?: string | undefined;
   /** HTTP: the most keep-alive sockets, those kept, and how long the others may idle. */
   sockets: { max: number; min: number; idleMs: number };
   onNoise?: ((line: string) => void) | undefined;

@@ -19,6 +19,8 @@ export interface StdioOptions {
   args: readonly string[];
   env: Readonly<Record<string, string>>;
   cwd: string | undefined;
+  /** Where children are noted, so that a later process can end what this one could not. */
+  stateDir?: string | undefined;
   stopTimeoutMs: number;
   writeTimeoutMs: number;
   /** Longest message that is kept. Bytes. */

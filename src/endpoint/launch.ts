@@ -17,6 +17,8 @@ export interface LauncherOptions {
   clock: Clock;
   /** Bounds how many processes of the whole store start at a time. */
   gate: Gate;
+  /** Where processes are noted, so that a later run can end what this one could not; undefined: nowhere. */
+  stateDir?: string | undefined;
   /** A line of stderr or noise on stdout. */
   onLine: (stream: 'stdout' | 'stderr', text: string) => void;
   /** Notifications may have been missed. */
@@ -75,13 +77,14 @@ export class Launcher {
   }
 
   async #connect(signal: AbortSignal): Promise<Connection> {
-    const { definition, performance, own, clock, onLine, onGap } = this.#options;
+    const { definition, performance, own, clock, stateDir, onLine, onGap } = this.#options;
     const pool = performance.connectionPool;
     const slow = definition.kind === 'stdio' && !this.#startedOnce && mayDownload(definition.command, definition.args);
     const sockets = poolSize('http', own.connectionPool, pool);
     const options: ConnectOptions = {
       clock,
       signal,
+      stateDir,
       timeoutMs: slow ? pool.startTimeoutMs : pool.connectionTimeoutMs,
       writeTimeoutMs: pool.writeTimeoutMs,
       stopTimeoutMs: own.stopTimeoutMs ?? DEFAULT_STOP_TIMEOUT_MS,

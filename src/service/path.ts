@@ -19,6 +19,8 @@ export interface PathOptions {
   performance: ResolvedPerformance;
   clock: Clock;
   gate: Gate;
+  /** Where processes are noted, so that a later run can end what this one could not; undefined: nowhere. */
+  stateDir?: string | undefined;
   onState: (state: EndpointState, endpoint: string) => void;
   onOpened: () => void;
   onNotice: (notice: ServerNotice) => void;
@@ -166,7 +168,7 @@ export class Path {
   }
 
   #endpoint(definition: EndpointDefinition): Endpoint {
-    const { performance, clock, gate, onState, onOpened, onNotice, onLine } = this.#options;
+    const { performance, clock, gate, stateDir, onState, onOpened, onNotice, onLine } = this.#options;
     const replicas = this.#options.definition.endpoints.length > 1;
     const endpoint: Endpoint = new Endpoint({
       definition,
@@ -174,6 +176,7 @@ export class Path {
       own: this.#options.definition.options,
       clock,
       gate,
+      stateDir,
       onState: (state) => onState(state, endpoint.label),
       onOpened,
       onNotice,

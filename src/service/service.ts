@@ -30,6 +30,8 @@ export type ServiceEvent =
 export interface ServiceParts {
   clock: Clock;
   gate: Gate;
+  /** Where processes are noted, so that a later run can end what this one could not; undefined: nowhere. */
+  stateDir?: string | undefined;
   /** Undefined while the cache is switched off for the whole store. */
   cache: ResultCache;
   remembered: RememberedLists;
@@ -238,13 +240,14 @@ export class Service {
         service: this.name,
         hint: 'Remove "disabled" from its configuration.',
       });
-    const { clock, gate, cache } = this.#parts;
+    const { clock, gate, stateDir, cache } = this.#parts;
     const { performance } = this;
     const path = new Path({
       definition: this.definition!,
       performance,
       clock,
       gate,
+      stateDir,
       onState: (state, endpoint) => this.#emit({ type: 'state', state, endpoint }),
       onOpened: () => {
         // Whatever was known is from another process or session: it may have other tools.
