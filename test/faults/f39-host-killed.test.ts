@@ -11,8 +11,9 @@ import { startTimeOf } from '../../src/connection/group.js';
 import { ServerProcess } from '../../src/connection/process.js';
 import { REAPER_SCRIPT, Reaper } from '../../src/connection/reaper.js';
 import type { ServiceConfig } from '../../src/index.js';
-import { afterwards, allGone, cleanUp, gone, scripted, starts, temporaryPath, until } from '../support/harness.js';
+import { afterwards, allGone, cleanUp, gone, scripted, starts, temporaryPath } from '../support/harness.js';
 import { host, livingIn, processes } from '../support/host.js';
+import { until } from '../support/waiting.js';
 
 vi.setConfig({ testTimeout: 40_000, hookTimeout: 30_000 });
 afterEach(cleanUp);
