@@ -1,9 +1,10 @@
 /** What signals do to a command that runs: calls are cancelled or finished, and no process is left. */
 
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { ended, ok, start, useCommandLine } from '../support/command-line.js';
-import { scripted, starts, temporaryPath } from '../support/harness.js';
+import { ended, inFolder, ok, start, useCommandLine } from '../support/command-line.js';
+import { allGone, gone, scripted, starts, temporaryPath } from '../support/harness.js';
+import { until } from '../support/waiting.js';
 
 useCommandLine();
 
@@ -62,5 +63,66 @@ describe.skipIf(process.platform === 'win32')('a signal', () => {
     await isUp(pidFile);
     child.kill('SIGINT');
     expect((await end).code).toBe(130);
+  });
+
+  /** A batch of 400 calls, 40 at a time, on two services, one of which does not want to end; `executed` are the calls that ran. */
+  async function batchOf(effect: { ms?: number; end?: 'hang' }) {
+    const ledger = temporaryPath('ledger');
+    const services = { a: scripted({ ledger }), b: scripted({ ledger, stubborn: true, fork: true }) };
+    writeFileSync(inFolder('c.json'), JSON.stringify({ mcpServers: services }));
+    const calls = Array.from({ length: 400 }, (_, id) =>
+      JSON.stringify({ tool: `${id % 2 ? 'a' : 'b'}__effect`, arguments: { id, ...effect } }),
+    );
+    const child = start(['batch', '-', '--concurrency', '40', '--config', 'c.json']);
+    child.stdin!.end(calls.join('\n'));
+    const end = ended(child);
+    const executed = (): number[] =>
+      existsSync(ledger) ? readFileSync(ledger, 'utf8').trim().split('\n').map(Number) : [];
+    const pids = (): number[] => Object.values(services).flatMap(({ pidFile }) => starts(pidFile).flat());
+    await until(() => executed().length >= 40, 'calls are executed', 30_000);
+    return { child, end, executed, pids };
+  }
+
+  it('SIGTERM under load: what is in flight finishes, the rest is not sent, nothing is left (F38)', async () => {
+    const { child, end, executed, pids } = await batchOf({ ms: 300 });
+    child.kill('SIGTERM');
+    const { code, stdout } = await end;
+    expect(code).toBe(143);
+    await allGone(pids(), 500);
+    const entries = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { index: number; status: string });
+    const by = (status: string): number[] =>
+      entries.filter((entry) => entry.status === status).map((entry) => entry.index);
+    // Each entry is told once, and what was executed is told to have been.
+    expect(entries.map((entry) => entry.index).sort((a, b) => a - b)).toEqual([...Array(400).keys()]);
+    expect(by('ok').sort((a, b) => a - b)).toEqual(executed().sort((a, b) => a - b));
+    expect(by('ok').length + by('not_sent').length).toBe(400);
+    expect(by('not_sent').length).toBeGreaterThan(0);
+    expect(pids()).toHaveLength(3);
+  });
+
+  it('SIGTERM twice under load ends it at once, and leaves no process (F38)', async () => {
+    const { child, end, pids } = await batchOf({ end: 'hang' });
+    child.kill('SIGTERM');
+    await new Promise((done) => setTimeout(done, 300));
+    expect(pids().filter(gone)).toEqual([]);
+    const since = performance.now();
+    child.kill('SIGTERM');
+    expect((await end).code).toBe(143);
+    expect(performance.now() - since).toBeLessThan(1_000);
+    await allGone(pids(), 500);
+  });
+
+  it('SIGTERM lets calls finish for 8 seconds and no longer', async () => {
+    const { child, end, pids } = await batchOf({ end: 'hang' });
+    const since = performance.now();
+    child.kill('SIGTERM');
+    expect((await end).code).toBe(143);
+    const ms = performance.now() - since;
+    expect(ms).toBeGreaterThan(7_900);
+    expect(ms).toBeLessThan(14_000);
+    await allGone(pids(), 500);
   });
 });
