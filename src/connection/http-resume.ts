@@ -47,9 +47,11 @@ function again(state: ResumeState): void {
   const backoff = FIRST_DELAY_MS * 2 ** state.tries * (0.5 + link.clock.random() / 2);
   const delay = Math.min(Math.max(state.retryMs ?? backoff, MIN_DELAY_MS), MAX_DELAY_MS);
   state.tries++;
-  const timer: Timer = link.clock.after(delay, () => {
+  const go = (): void => {
     if (link.pending.has(request.id)) link.requests.run(new ResumeExchange(state));
-  });
+  };
+  // A caller waits, and no socket may be open meanwhile.
+  const timer: Timer = link.clock.after(delay, go, true);
   request.stop = () => timer.cancel();
 }
 

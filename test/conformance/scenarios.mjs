@@ -1,0 +1,48 @@
+/** Knows what a client has to do in each scenario of the suite, in the verbs of the store. The service is `peer`. */
+
+/** In most scenarios: lists the tools and calls each of them once. */
+async function callEach(store) {
+  for (const tool of await list(store)) await store.callTool(tool.name, argumentsFor(tool));
+}
+
+async function list(store) {
+  // Where there is no list, this says why; the list alone would be empty.
+  await store.waitService('peer', { timeoutMs: 20_000 });
+  return store.listTools({ timeoutMs: 20_000 });
+}
+
+/** Each required property with a value of its type. */
+function argumentsFor(tool) {
+  const { properties = {}, required = [] } = tool.inputSchema;
+  return Object.fromEntries(required.map((name) => [name, EXAMPLES[properties[name]?.type] ?? 'text']));
+}
+
+const EXAMPLES = { number: 3, integer: 3, boolean: true, object: {}, array: [] };
+
+const STEPS = {
+  async 'sse-retry'(store) {
+    // The suite gives the answer to the next GET, be it our standing stream, which may come after the first call.
+    for (let call = 0; call < 2; call++) await callEach(store);
+  },
+
+  async 'http-standard-headers'(store) {
+    await callEach(store);
+    for (const { uri } of await store.listResources()) await store.readResource('peer', uri);
+    for (const { name } of await store.listPrompts()) await store.getPrompt('peer', name);
+  },
+
+  async 'http-custom-headers'(store, { toolCalls }) {
+    await list(store);
+    for (const { name, arguments: args } of toolCalls) await store.callTool(name, args);
+  },
+
+  async 'json-schema-2020-12-preservation'(store) {
+    const tool = (await list(store)).find((one) => one.tool === 'json_schema_2020_12_tool');
+    await store.callTool('json_schema_echo', { schema: tool.inputSchema });
+  },
+};
+
+/** What to do in a scenario: a function of the store and of what the suite gives along. */
+export function stepsOf(scenario) {
+  return Object.hasOwn(STEPS, scenario) ? STEPS[scenario] : callEach;
+}
