@@ -286,8 +286,8 @@ export class Endpoint {
 
   #callFailed(error: StoreError, sentAt: number): void {
     const { mayEject } = this.#options;
-    const then = mayEject === undefined ? 'breaker_open' : mayEject() ? 'ejected' : 'degraded';
-    this.#send({ type: 'call_failed', error, sentAt, then });
+    const leadsTo = mayEject === undefined ? 'breaker_open' : mayEject() ? 'ejected' : 'degraded';
+    this.#send({ type: 'call_failed', error, sentAt, leadsTo });
   }
 
   #probeOver(call: WaitLimits): void {
