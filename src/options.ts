@@ -120,7 +120,7 @@ export interface ServiceOptions {
  */
 export type BalanceStrategy = 'power-of-two' | 'least-in-flight' | 'round-robin' | 'weighted';
 
-/** One replica as written. `env`, `cwd`, `envFile` and `headers` default to those of the service. */
+/** One replica as written. What it leaves out of `env`, `cwd` and `headers` it takes from the service. */
 export interface EndpointOptions {
   command?: string;
   args?: string[];
@@ -204,7 +204,12 @@ const RULES: Record<string, Group> = {
   },
 };
 
-const SERVICE_RULES: Group = { trusted: { kind: 'boolean' }, stopTimeoutMs: ms(2_000, 0) };
+const SERVICE_RULES: Group = {
+  trusted: { kind: 'boolean' },
+  stopTimeoutMs: ms(2_000, 0),
+  balance: { kind: 'enum', values: ['power-of-two', 'least-in-flight', 'round-robin', 'weighted'] },
+  sharing: { kind: 'enum', values: ['shared', 'agent', 'call'] },
+};
 const TOOL_RULES: Group = { cache: { kind: 'boolean' }, repeatable: { kind: 'boolean' } };
 const SERVICE_CACHE_RULES: Group = {
   enabled: RULES['resultCache']!['enabled']!,
@@ -305,17 +310,42 @@ export function checkServiceOptions(value: unknown, path: string, refuse: Refuse
   const object = asObject(value, path, refuse);
   refuseUnknown(
     object,
-    [...Object.keys(SERVICE_RULES), 'connectionPool', 'calls', 'resultCache', 'tools'],
+    [...Object.keys(SERVICE_RULES), 'connectionPool', 'calls', 'resultCache', 'tools', 'endpoints'],
     path,
     refuse,
   );
   const own = Object.fromEntries(Object.entries(object).filter(([key]) => key in SERVICE_RULES));
   checkGroup(own, SERVICE_RULES, path, refuse);
   checkShared(object, path, refuse, SERVICE_CACHE_RULES);
+  if (object['endpoints'] !== undefined) checkEndpoints(object['endpoints'], `${path}.endpoints`, refuse);
   if (object['tools'] !== undefined)
     for (const [tool, policy] of Object.entries(asObject(object['tools'], `${path}.tools`, refuse)))
       checkGroup(policy, TOOL_RULES, `${path}.tools.${tool}`, refuse);
   return object as ServiceOptions;
+}
+
+const ENDPOINT_KEYS = ['command', 'args', 'env', 'cwd', 'url', 'headers', 'weight'] as const;
+
+/** What an endpoint's keys may hold; that it has just one of `command` and `url`. */
+function checkEndpoints(value: unknown, path: string, refuse: Refuse): void {
+  if (!Array.isArray(value)) throw refuse(path, `expected an array of { command } or { url }, got ${show(value)}`);
+  for (const [i, item] of value.entries()) {
+    const at = `${path}.${i}`;
+    const endpoint = asObject(item, at, refuse);
+    refuseUnknown(endpoint, ENDPOINT_KEYS, at, refuse);
+    const { command, url, args, weight } = endpoint;
+    if ((command === undefined) === (url === undefined)) throw refuse(at, 'needs either "command" or "url"');
+    for (const key of ['command', 'url', 'cwd'] as const)
+      if (endpoint[key] !== undefined && (typeof endpoint[key] !== 'string' || endpoint[key] === ''))
+        throw refuse(`${at}.${key}`, `expected a string that is not empty, got ${show(endpoint[key])}`);
+    if (args !== undefined && !(Array.isArray(args) && args.every((arg) => typeof arg === 'string')))
+      throw refuse(`${at}.args`, 'expected an array of strings');
+    for (const key of ['env', 'headers'] as const)
+      for (const [name, text] of Object.entries(asObject(endpoint[key] ?? {}, `${at}.${key}`, refuse)))
+        if (typeof text !== 'string') throw refuse(`${at}.${key}.${name}`, `expected a string, got ${show(text)}`);
+    if (weight !== undefined && !(typeof weight === 'number' && weight > 0 && weight <= 1_000_000))
+      throw refuse(`${at}.weight`, `expected a number above 0, at most 1000000, got ${show(weight)}`);
+  }
 }
 
 /** One layer of options and where it came from; later layers win, key by key. */

@@ -49,7 +49,10 @@ export function showWhatRuns(run: Run, document: ConfigDocument): void {
 }
 
 function whatRuns(config: ServiceConfig): string {
-  const where = config.command === undefined ? `${config.url}` : quoteWords([config.command, ...(config.args ?? [])]);
+  const own = config.command === undefined && config.url === undefined ? [] : [config];
+  const where = [...own, ...(config.mcpstore?.endpoints ?? [])]
+    .map(({ command, args = [], url }) => (command === undefined ? `${url}` : quoteWords([command, ...args])))
+    .join(' | ');
   const more = [
     ...(config.cwd === undefined ? [] : [`in ${config.cwd}`]),
     ...(config.envFile === undefined ? [] : [`env file ${config.envFile}`]),

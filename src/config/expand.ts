@@ -4,6 +4,7 @@ import { homedir } from 'node:os';
 import { resolve } from 'node:path';
 import { readBounded } from '../_util/read-file.js';
 import { asError, type StoreError } from '../errors.js';
+import type { EndpointOptions } from '../options.js';
 import type { ConfigDocument, EndpointDefinition, ServiceConfig, ServiceDefinition } from './definition.js';
 import { EnvFileProblem, parseEnvFile } from './env-file.js';
 import { configInvalid } from './failures.js';
@@ -42,22 +43,26 @@ export async function expandService(
   config: ServiceConfig,
   context: ExpandContext,
 ): Promise<ServiceDefinition> {
-  const endpoint = await new Expansion(name, config, context).endpoint();
+  const endpoints = await new Expansion(name, config, context).endpoints();
   const options = config.mcpstore ?? {};
   const disabled = config.disabled ?? false;
   const callTimeoutMs = config.timeout === undefined ? undefined : toMs(config.timeout);
   return Object.freeze({
     name,
-    endpoints: Object.freeze([Object.freeze(endpoint)]),
+    endpoints: Object.freeze(endpoints.map(Object.freeze)) as readonly EndpointDefinition[],
     options,
     disabled,
     callTimeoutMs,
-    revision: revisionOf(
-      endpoint.kind === 'memory' ? { kind: 'memory', server: identityOf(endpoint.server as object) } : endpoint,
-    ),
+    // Alone it is written as it always was, so lists that were remembered for it are found again.
+    revision: revisionOf(endpoints.length === 1 ? contentOf(endpoints[0]!) : endpoints.map(contentOf)),
     settingsRevision: revisionOf({ options, disabled, callTimeoutMs }),
     config,
   });
+}
+
+function contentOf(endpoint: EndpointDefinition): unknown {
+  if (endpoint.kind !== 'memory') return endpoint;
+  return { kind: 'memory', server: identityOf(endpoint.server as object), weight: endpoint.weight };
 }
 
 /** People write both 30 and 30000 for half a minute. */
@@ -88,36 +93,64 @@ class Expansion {
     };
   }
 
-  async endpoint(): Promise<EndpointDefinition> {
-    const { server, command, args = [], env = {}, cwd, url = '', headers = {}, type } = this.#config;
-    if (server !== undefined) return { kind: 'memory', server };
-    if (command === undefined) {
-      const kind = SERVICE_TYPES.get(type) === 'sse' ? 'sse' : 'http';
-      return { kind, url: await this.#url(url), headers: await this.#headers(headers) };
+  /** The service's own command or address first, then its replicas; one that is written twice is there once. */
+  async endpoints(): Promise<EndpointDefinition[]> {
+    const { server, command, url, mcpstore } = this.#config;
+    const written = mcpstore?.endpoints ?? [];
+    const found: EndpointDefinition[] = [];
+    if (server !== undefined) found.push({ kind: 'memory', server });
+    else if (command !== undefined || url !== undefined) found.push(await this.#endpoint(this.#config, []));
+    for (const [i, own] of written.entries()) {
+      const endpoint = await this.#endpoint(own, ['mcpstore', 'endpoints', i]);
+      const same = found.findIndex((other) => revisionOf(contentOf(other)) === revisionOf(contentOf(endpoint)));
+      const weighted = own.weight === undefined ? endpoint : { ...endpoint, weight: own.weight };
+      if (same === -1) found.push(weighted);
+      else found[same] = weighted;
     }
+    return found;
+  }
+
+  /** @param at - where it stands within the service; what it does not say itself, the service says */
+  async #endpoint(own: EndpointOptions | ServiceConfig, at: (string | number)[]): Promise<EndpointDefinition> {
+    const { command, args = [], url = '' } = own;
+    const from = (key: 'env' | 'cwd' | 'headers'): (string | number)[] => [...(own[key] === undefined ? [] : at), key];
+    if (command === undefined) {
+      const kind = SERVICE_TYPES.get(this.#config.type) === 'sse' ? 'sse' : 'http';
+      const headers = own.headers ?? this.#config.headers ?? {};
+      return {
+        kind,
+        url: await this.#url(url, [...at, 'url']),
+        headers: await this.#headers(headers, from('headers')),
+      };
+    }
+    const env = await this.#map(own.env ?? this.#config.env ?? {}, from('env'));
+    const cwd = own.cwd ?? this.#config.cwd;
     return {
       kind: 'stdio',
-      command: await this.#text(command, 'command'),
-      args: Object.freeze(await Promise.all(args.map((arg, i) => this.#text(arg, 'args', i)))),
-      env: Object.freeze(Object.assign(await this.#envFile(), await this.#map(env, 'env'))),
-      cwd: cwd === undefined ? undefined : resolve(this.#context.baseDir, await this.#text(cwd, 'cwd')),
+      command: await this.#text(command, ...at, 'command'),
+      args: Object.freeze(await Promise.all(args.map((arg, i) => this.#text(arg, ...at, 'args', i)))),
+      env: Object.freeze(Object.assign(await this.#envFile(), env)),
+      cwd: cwd === undefined ? undefined : resolve(this.#context.baseDir, await this.#text(cwd, ...from('cwd'))),
     };
   }
 
-  async #url(template: string): Promise<string> {
-    const url = await this.#text(template, 'url');
+  async #url(template: string, at: (string | number)[]): Promise<string> {
+    const url = await this.#text(template, ...at);
     // The address is not shown: it may hold a token.
     if (!URL.canParse(url) || !['http:', 'https:'].includes(new URL(url).protocol))
-      throw this.#problem(['url'], 'expected an address such as https://example.com/mcp');
+      throw this.#problem(at, 'expected an address such as https://example.com/mcp');
     return url;
   }
 
-  async #headers(templates: Readonly<Record<string, string>>): Promise<Readonly<Record<string, string>>> {
-    const headers = await this.#map(templates, 'headers');
+  async #headers(
+    templates: Readonly<Record<string, string>>,
+    at: (string | number)[],
+  ): Promise<Readonly<Record<string, string>>> {
+    const headers = await this.#map(templates, at);
     for (const [name, value] of Object.entries(headers))
       if (!/^[\t\x20-\x7e\x80-\xff]*$/.test(value))
         throw this.#problem(
-          ['headers', name],
+          [...at, name],
           'its value has a line break or a character that HTTP cannot carry',
           'A value read from a file often ends with a line break.',
         );
@@ -140,9 +173,9 @@ class Expansion {
     }
   }
 
-  async #map(templates: Readonly<Record<string, string>>, field: string): Promise<Record<string, string>> {
+  async #map(templates: Readonly<Record<string, string>>, at: (string | number)[]): Promise<Record<string, string>> {
     const out: Record<string, string> = Object.create(null);
-    for (const [key, template] of Object.entries(templates)) out[key] = await this.#text(template, field, key);
+    for (const [key, template] of Object.entries(templates)) out[key] = await this.#text(template, ...at, key);
     return out;
   }
 
@@ -156,7 +189,8 @@ class Expansion {
         throw this.#problem(at, error.message, error.hint);
       }
     if (text.includes('\0')) throw this.#problem(at, 'a NUL character cannot be passed on');
-    if (text === '' && (at[0] === 'command' || at[0] === 'url')) throw this.#problem(at, 'is empty when filled in');
+    if (text === '' && (at.at(-1) === 'command' || at.at(-1) === 'url'))
+      throw this.#problem(at, 'is empty when filled in');
     return text;
   }
 

@@ -109,8 +109,10 @@ export function checkService(value: unknown, path: Path, fail: Fail, foreign: Fo
     else if (item !== undefined) check(item, [...path, key], fail);
   }
   const { command, url, type } = service;
+  const replicas = (service['mcpstore'] as { endpoints?: unknown[] } | undefined)?.endpoints?.length ?? 0;
   if (command !== undefined && url !== undefined)
     throw fail([...path, 'url'], 'a service has either "command" or "url", not both');
+  if (command === undefined && url === undefined && replicas > 0) return service as ServiceConfig;
   if (command === undefined && url === undefined) {
     const other = ['serverUrl', 'httpUrl', 'uri', 'endpoint'].find((key) => service[key] !== undefined);
     throw fail(path, 'needs "command" or "url"', other && `Write "url" in place of "${other}".`);
@@ -118,8 +120,9 @@ export function checkService(value: unknown, path: Path, fail: Fail, foreign: Fo
   const overCommand = command !== undefined;
   if (type !== undefined && (SERVICE_TYPES.get(type) === 'stdio') !== overCommand)
     throw fail([...path, 'type'], `"${String(type)}" does not go with "${overCommand ? 'command' : 'url'}"`);
+  // Replicas take them over, whatever they are themselves.
   for (const key of overCommand ? ONLY_URL : ONLY_COMMAND)
-    if (service[key] !== undefined) foreign([...path, key], 'unused');
+    if (service[key] !== undefined && replicas === 0) foreign([...path, key], 'unused');
   return service as ServiceConfig;
 }
 

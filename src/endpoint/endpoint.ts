@@ -173,11 +173,21 @@ export class Endpoint {
     if (this.#state.name === 'ejected') this.#send({ type: 'due' });
   }
 
-  /** A request over `connection` is over: gives it back, and hears what its end says about the endpoint. */
-  done(connection: Connection, call: WaitLimits, sentAt: number, now: number, error?: unknown): void {
+  /**
+   * A request over `connection` is over: gives it back, and hears what its end says about the endpoint. A list that
+   * succeeds (`asked: 'list'`) does not show that calls do: a tool may crash its server each time.
+   */
+  done(
+    connection: Connection,
+    call: WaitLimits,
+    asked: 'call' | 'list',
+    sentAt: number,
+    now: number,
+    error?: unknown,
+  ): void {
     this.#pool.release(connection, now);
     const verdict = error === undefined ? 'answered' : verdictOf(error);
-    if (verdict === 'answered') {
+    if (verdict === 'answered' && asked === 'call') {
       this.#latency.observe(now - sentAt, now);
       if (this.#troubled) this.#send({ type: 'call_ok' });
     } else if (verdict === 'failed') this.#callFailed(asStoreError(error), sentAt);
@@ -286,8 +296,8 @@ export class Endpoint {
 
   #callFailed(error: StoreError, sentAt: number): void {
     const { mayEject } = this.#options;
-    const then = mayEject === undefined ? 'breaker_open' : mayEject() ? 'ejected' : 'degraded';
-    this.#send({ type: 'call_failed', error, sentAt, then });
+    const leadsTo = mayEject === undefined ? 'breaker_open' : mayEject() ? 'ejected' : 'degraded';
+    this.#send({ type: 'call_failed', error, sentAt, leadsTo });
   }
 
   #probeOver(call: WaitLimits): void {
@@ -310,7 +320,9 @@ export class Endpoint {
     if (left > 0) return;
     const error = new StoreError('CONNECT_FAILED', reason.message, { cause: reason });
     const expired = (reason as { figures?: Record<string, unknown> }).figures?.['sessionExpired'] === true;
-    this.#send({ type: 'lost', error, answered: connection.answered, expired, random: this.#clock.random() });
+    // What ends under a call has started; the call's own failure is counted.
+    const answered = connection.answered || connection.inFlight > 0;
+    this.#send({ type: 'lost', error, answered, expired, random: this.#clock.random() });
   }
 }
 

@@ -77,10 +77,10 @@ export type EndpointEvent =
   /** A call was answered. */
   | { type: 'call_ok' }
   /**
-   * A call that was sent at `sentAt` failed for a reason that lies in the transport or the protocol. `then`: where that
+   * A call that was sent at `sentAt` failed for a reason that lies in the transport or the protocol. `leadsTo`: where that
    * leads when it is one too many; `'degraded'` keeps it in use, since too many siblings are out already.
    */
-  | { type: 'call_failed'; error: StoreError; sentAt: number; then: 'breaker_open' | 'ejected' | 'degraded' }
+  | { type: 'call_failed'; error: StoreError; sentAt: number; leadsTo: 'breaker_open' | 'ejected' | 'degraded' }
   /** The one call of `probing` sets out. `connected`: there is a connection for it. */
   | { type: 'probe'; connected: boolean }
   /** That call ended without a verdict: cancelled, or silent to its deadline. */
@@ -254,7 +254,7 @@ function callFailed(state: EndpointState, event: Extract<EndpointEvent, { type: 
   const remembered: History = { ...history, calls: calls.slice(-limits.TRIP_FAILURES) };
   if (state.name === 'probing')
     return state.of === 'call' ? trip({ ...remembered, backAt: now }, event, now) : stay(state);
-  if (calls.length >= limits.TRIP_FAILURES && event.then !== 'degraded') return trip(remembered, event, now);
+  if (calls.length >= limits.TRIP_FAILURES && event.leadsTo !== 'degraded') return trip(remembered, event, now);
   if (state.name === 'ready' || state.name === 'degraded')
     return to({
       name: 'degraded',
@@ -272,7 +272,7 @@ function trip(history: History, event: Extract<EndpointEvent, { type: 'call_fail
   const trips = again ? history.trips + 1 : 1;
   const nextTryAt = now + Math.min(limits.OUT_MS * trips, limits.OUT_MAX_MS);
   // A probe that fails goes back to where it came from, also where too many siblings are out meanwhile.
-  const name = event.then === 'degraded' ? 'ejected' : event.then;
+  const name = event.leadsTo === 'degraded' ? 'ejected' : event.leadsTo;
   return to({ name, nextTryAt, reason: event.error, history: { ...history, trips } }, [
     { type: 'refuse' },
     { type: 'timer', at: nextTryAt },

@@ -64,19 +64,19 @@ export class Balance {
     const since = clock.now();
     try {
       const result = await use(connection, call);
-      this.#over(call, endpoint!, connection, since, undefined);
+      this.#over(call, use, endpoint!, connection, since, undefined);
       return result;
     } catch (error) {
-      this.#over(call, endpoint!, connection, since, error);
+      this.#over(call, use, endpoint!, connection, since, error);
       throw error;
     }
   }
 
-  #over(call: Call, endpoint: Endpoint, connection: Connection, since: number, error: unknown): void {
+  #over(call: Call, use: Use, endpoint: Endpoint, connection: Connection, since: number, error: unknown): void {
     const now = this.#options.clock.now();
     call.record.callMs += now - since;
     if (error !== undefined) this.#blame(call, endpoint);
-    endpoint.done(connection, call, since, now, error);
+    endpoint.done(connection, call, use === request ? 'call' : 'list', since, now, error);
   }
 
   #blame(call: Call, endpoint: Endpoint): void {

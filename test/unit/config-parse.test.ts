@@ -128,7 +128,7 @@ describe('a config that is wrong', () => {
         "inputs": "mcp.json:1:31: inputs[1].id: another input has this id",
         "literal": "mcp.json:1:8: a: expected a value, found "u"",
         "neither": "mcp.json:3:5: mcpServers.files: needs "command" or "url"",
-        "option": "mcp.json:3:46: mcpServers.files.mcpstore.sharing: unknown option; known here: trusted, stopTimeoutMs, connectionPool, calls, resultCache, tools",
+        "option": "mcp.json:3:46: mcpServers.files.mcpstore.sharing: expected "shared", "agent", "call", got 1",
         "optionDeep": "mcp.json:3:66: mcpServers.files.mcpstore.tools["a.b"].cache: expected true or false, got 1",
         "ours": "mcp.json:1:17: mcpstore.agent: unknown key; known here: agents",
         "performance": "mcp.json:2:31: performance.calls.callTimeout: unknown option; known here: callTimeoutMs, maxConcurrentCalls, queueLimit, batchConcurrency, validateArguments, retry",

@@ -51,7 +51,7 @@ const events = {
   'lost unused': { type: 'lost', error, answered: false, expired: false, random: 0.5 },
   idle: { type: 'idle' },
   call_ok: { type: 'call_ok' },
-  call_failed: { type: 'call_failed', error, sentAt: NOW - 10, then: 'breaker_open' },
+  call_failed: { type: 'call_failed', error, sentAt: NOW - 10, leadsTo: 'breaker_open' },
   probe: { type: 'probe', connected: true },
   'probe unconnected': { type: 'probe', connected: false },
   probe_over: { type: 'probe_over' },
@@ -298,13 +298,13 @@ describe('the life of an endpoint', () => {
 });
 
 describe('the breaker', () => {
-  const fail = (state: EndpointState, now: number, then: 'breaker_open' | 'ejected' | 'degraded' = 'breaker_open') =>
-    next(state, { type: 'call_failed', error, sentAt: now - 1, then }, now);
+  const fail = (state: EndpointState, now: number, leadsTo: 'breaker_open' | 'ejected' | 'degraded' = 'breaker_open') =>
+    next(state, { type: 'call_failed', error, sentAt: now - 1, leadsTo }, now);
 
   /** So many failures of calls that followed each other, `apart` milliseconds from one to the next. */
-  function failing(count: number, apart: number, then?: 'ejected' | 'degraded'): EndpointState {
+  function failing(count: number, apart: number, leadsTo?: 'ejected' | 'degraded'): EndpointState {
     let state: EndpointState = { name: 'ready', since: 0, history: NO_HISTORY };
-    for (let i = 0; i < count; i++) ({ state } = fail(state, NOW + i * apart, then));
+    for (let i = 0; i < count; i++) ({ state } = fail(state, NOW + i * apart, leadsTo));
     return state;
   }
 
@@ -325,7 +325,7 @@ describe('the breaker', () => {
   it('counts calls that were under way together once', () => {
     let { state } = fail({ name: 'ready', since: 0, history: NO_HISTORY }, NOW);
     for (let i = 0; i < 100; i++)
-      ({ state } = next(state, { type: 'call_failed', error, sentAt: NOW - 50, then: 'breaker_open' }, NOW + i));
+      ({ state } = next(state, { type: 'call_failed', error, sentAt: NOW - 50, leadsTo: 'breaker_open' }, NOW + i));
     expect(state).toMatchObject({ name: 'degraded', history: { calls: [NOW] } });
   });
 

@@ -23,7 +23,9 @@ export const list: CommandModule = {
         document?.inputs ?? [],
       );
       const config = maskConfig(own);
-      const target = config.url ?? quoteWords([config.command ?? '', ...(config.args ?? [])]);
+      const [{ command, url, args = [] } = config] =
+        (config.command ?? config.url) ? [config] : (config.mcpstore?.endpoints ?? []);
+      const target = url ?? quoteWords([command ?? '', ...args]);
       return { name: info.name, kind, disabled, tools: info.tools, target, needsInputs, problem };
     });
     await run.out.result({ file: found?.file, services }, () => {

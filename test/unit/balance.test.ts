@@ -1,0 +1,294 @@
+/** Knows how calls are spread over replicas: strategies, ejection, ramp, failover, stickiness and fresh connections. */
+
+import { describe, expect, it } from 'vitest';
+import { Gate } from '../../src/_util/gate.js';
+import type { EndpointDefinition } from '../../src/config/definition.js';
+import { OUT_MS, RAMP_MS, TRIP_FAILURES } from '../../src/endpoint/limits.js';
+import type { StoreError } from '../../src/errors.js';
+import { type PerformanceOptions, resolvePerformance, type ServiceOptions } from '../../src/options.js';
+import { Path } from '../../src/service/path.js';
+import { fakeCall } from '../support/fake-call.js';
+import { FakeClock, failure, settle, watch } from '../support/fake-clock.js';
+import { FakeServer, RpcFault } from '../support/fake-server.js';
+
+interface Replicas {
+  clock: FakeClock;
+  servers: FakeServer[];
+  path: Path;
+  /** Each state that an endpoint came into, as `name`. */
+  states: string[];
+  call(fields?: Parameters<typeof fakeCall>[1]): Promise<Record<string, unknown>>;
+  /** Calls that each server got so far. */
+  counts(): number[];
+}
+
+/** A service with so many replicas, each answering after its own time. */
+function replicas(
+  delays: readonly number[],
+  options: ServiceOptions & { weights?: number[]; performance?: PerformanceOptions } = {},
+): Replicas {
+  const { weights, performance = {}, ...own } = options;
+  const clock = new FakeClock(7);
+  const servers = delays.map((delayMs) => new FakeServer({ echo: { delayMs } }, clock));
+  const states: string[] = [];
+  const endpoints = servers.map(
+    (server, i): EndpointDefinition => ({ kind: 'memory', server, ...(weights && { weight: weights[i]! }) }),
+  );
+  const path: Path = new Path({
+    definition: {
+      name: 's',
+      endpoints,
+      options: own,
+      disabled: false,
+      callTimeoutMs: undefined,
+      revision: '',
+      settingsRevision: '',
+      config: {},
+    },
+    performance: resolvePerformance([{ source: 'code', values: performance }]).options,
+    clock,
+    gate: new Gate(8, clock),
+    onState: ({ name }) => states.push(name),
+    // As a service does it: a server that answers its list has started.
+    onOpened: () => {
+      const limits = { deadline: clock.now() + 10_000, timeoutMs: 10_000, signal: undefined };
+      path.list('tools/list', 'tools', 'tools', limits).catch(() => {});
+    },
+    onNotice: () => {},
+    onLine: () => {},
+  });
+  return {
+    clock,
+    servers,
+    path,
+    states,
+    call: (fields) => path.handle(fakeCall(clock, { params: { name: 'echo', arguments: {} }, ...fields })),
+    counts: () => servers.map((server) => server.called.length),
+  };
+}
+
+/** So many calls, so many at a time; the time that each took. */
+async function load(of: Replicas, calls: number, atATime: number, fields: object = {}): Promise<number[]> {
+  const times: number[] = [];
+  let left = calls;
+  const worker = async (): Promise<void> => {
+    while (left-- > 0) {
+      const since = of.clock.now();
+      await of.call(fields);
+      times.push(of.clock.now() - since);
+    }
+  };
+  const workers = watch(Promise.all(Array.from({ length: atATime }, worker)));
+  while (!workers.settled) await of.clock.advance(1);
+  if (workers.error) throw workers.error;
+  return times;
+}
+
+/** Ends its connection in place of an answer. */
+const CRASHING = {
+  echo: {
+    run: ({ hangUp }: { hangUp: () => void }): Promise<never> => {
+      hangUp();
+      return new Promise(() => {});
+    },
+  },
+};
+
+const p99 = (times: readonly number[]): number => [...times].sort((a, b) => a - b)[Math.ceil(times.length * 0.99) - 1]!;
+const down = (server: FakeServer): void => {
+  server.onConnect = () => {
+    throw new Error('down');
+  };
+};
+
+describe('strategies', () => {
+  it('round-robin takes turns', async () => {
+    const of = replicas([1, 1, 1], { balance: 'round-robin' });
+    await load(of, 3, 1);
+    await of.clock.advance(10);
+    const before = of.counts();
+    await load(of, 30, 1);
+    expect(of.counts().map((count, i) => count - before[i]!)).toEqual([10, 10, 10]);
+  });
+
+  it('weighted takes turns by weight, smoothly', async () => {
+    const of = replicas([1, 1], { balance: 'weighted', weights: [3, 1] });
+    await load(of, 4, 1);
+    await of.clock.advance(RAMP_MS);
+    for (const server of of.servers) server.called.length = 0;
+    await load(of, 40, 1);
+    expect(of.counts()).toEqual([30, 10]);
+  });
+
+  it('least-in-flight gives to the one that is least busy for its weight', async () => {
+    const of = replicas([1_000, 1_000], { balance: 'least-in-flight', weights: [2, 1] });
+    void of.call();
+    await settle();
+    await of.clock.advance(RAMP_MS);
+    for (let i = 0; i < 30; i++) void of.call();
+    await settle();
+    expect(of.servers.map((server) => server.running)).toEqual([20, 10]);
+  });
+
+  it('with 1 of 4 ten times as slow, p99 stays within 1.5 times that of three good ones; round-robin does not', async () => {
+    const run = async (delays: number[], options: ServiceOptions): Promise<number> => {
+      const of = replicas(delays, options);
+      await load(of, 400, 16);
+      return p99(await load(of, 4_000, 16));
+    };
+    const good = await run([10, 10, 10], {});
+    expect(await run([10, 10, 10, 100], {})).toBeLessThanOrEqual(1.5 * good);
+    expect(await run([10, 10, 10, 100], { balance: 'round-robin' })).toBeGreaterThan(1.5 * good);
+  });
+
+  it('tries a slow one again after a while, and gives it its share once it is fast', async () => {
+    const of = replicas([10, 100]);
+    await load(of, 100, 4);
+    of.servers[1]!.tools = { echo: { delayMs: 10 } };
+    await of.clock.advance(60_000);
+    for (const server of of.servers) server.called.length = 0;
+    await load(of, 400, 4);
+    expect(Math.min(...of.counts())).toBeGreaterThan(120);
+  });
+});
+
+describe('bad endpoints', () => {
+  it('with 1 of 4 dead, no call fails that may be repeated', async () => {
+    const of = replicas([5, 5, 5, 5]);
+    down(of.servers[3]!);
+    expect(await load(of, 400, 32)).toHaveLength(400);
+    expect(of.counts()[3]).toBe(0);
+  });
+
+  it('one whose calls fail is ejected for a growing time, comes back by one call, and is given its share step by step', async () => {
+    const of = replicas([5, 5, 5]);
+    await load(of, 60, 4, { repeatable: true });
+    const bad = of.servers[0]!;
+    bad.tools = CRASHING;
+    for (let i = 0; i < 300 && of.path.endpoints[0]!.state.name !== 'ejected'; i++)
+      await load(of, 10, 1, { repeatable: true });
+    expect(of.path.endpoints[0]!.state.name).toBe('ejected');
+    const calls = bad.called.length;
+    await load(of, 50, 4, { repeatable: true });
+    expect(bad.called.length).toBe(calls);
+    // Still bad: one call finds out, at the first try and at the second, which comes after twice the time.
+    await of.clock.advance(OUT_MS);
+    await load(of, 20, 4, { repeatable: true });
+    expect([bad.called.length, of.path.endpoints[0]!.state.name]).toEqual([calls + 1, 'ejected']);
+    await of.clock.advance(OUT_MS);
+    await load(of, 20, 4, { repeatable: true });
+    expect(bad.called.length).toBe(calls + 1);
+    bad.tools = { echo: { delayMs: 5 } };
+    await of.clock.advance(OUT_MS);
+    await load(of, 20, 4);
+    expect(of.path.endpoints[0]!.state.name).toBe('ready');
+    expect(of.path.endpoints[0]!.ramp(of.clock.now())).toBeLessThan(0.2);
+    await of.clock.advance(RAMP_MS);
+    expect(of.path.endpoints[0]!.ramp(of.clock.now())).toBe(1);
+  });
+
+  it('a call that may not be repeated is not sent to another', async () => {
+    const of = replicas([5, 5]);
+    await load(of, 20, 2);
+    for (const server of of.servers) server.tools = CRASHING;
+    const before = of.counts().reduce((a, b) => a + b);
+    expect(await failure(of.call())).toMatchObject({ code: 'OUTCOME_UNKNOWN', executed: 'unknown' });
+    expect(of.counts().reduce((a, b) => a + b)).toBe(before + 1);
+  });
+
+  it('F37: at most half are ejected, and where none is left the least bad is tried', async () => {
+    const of = replicas([5, 5]);
+    await load(of, 20, 2);
+    for (const server of of.servers) server.tools = CRASHING;
+    for (let i = 0; i < 40; i++) {
+      const call = failure(of.call());
+      await of.clock.advance(600);
+      await call;
+    }
+    expect(of.path.endpoints.filter(({ state }) => state.name === 'ejected').length).toBeLessThanOrEqual(1);
+    expect(of.states.filter((name) => name === 'ejected').length).toBeGreaterThan(0);
+    // One is out, the other cannot start any more.
+    const other = of.path.endpoints.findIndex(({ state }) => state.name !== 'ejected');
+    await of.path.endpoints[other]!.stop(0);
+    const out = of.servers[1 - other]!;
+    out.tools = { echo: { delayMs: 5 } };
+    const answer = of.call();
+    await of.clock.advance(1_000);
+    expect(await answer).toMatchObject({ content: expect.anything() });
+  });
+
+  it('an error answer and isError say nothing against an endpoint', async () => {
+    const of = replicas([5, 5]);
+    await load(of, 20, 2);
+    for (const server of of.servers)
+      server.tools = {
+        echo: {
+          run: () => {
+            throw new RpcFault(-32_000, 'no');
+          },
+        },
+      };
+    for (let i = 0; i < 4 * TRIP_FAILURES; i++) expect(await failure(of.call())).toMatchObject({ code: 'RPC_ERROR' });
+    expect(of.path.endpoints.map(({ state }) => state.name)).toEqual(['ready', 'ready']);
+  });
+
+  it('slowness alone ejects nobody', async () => {
+    const of = replicas([60_000], {});
+    void of.call({ forMs: 10 }).catch(() => {});
+    await of.clock.advance(20);
+    for (let i = 0; i < 3 * TRIP_FAILURES; i++) {
+      const call = failure(of.call({ forMs: 10 }));
+      await of.clock.advance(20);
+      expect(await call).toMatchObject({ code: 'TIMEOUT' });
+    }
+    expect(of.path.endpoints[0]!.state.name).toBe('ready');
+  });
+});
+
+describe('the breaker of a service with one endpoint', () => {
+  it('fails fast with the time of the next try; then one call probes and the others still fail fast', async () => {
+    const of = replicas([5], { performance: { connectionPool: { maxRetries: 0 } } });
+    await load(of, 2, 1);
+    const server = of.servers[0]!;
+    server.tools = CRASHING;
+    for (let i = 0; i < TRIP_FAILURES; i++) {
+      const call = failure(of.call());
+      await of.clock.advance(600);
+      expect(await call).toMatchObject({ code: 'OUTCOME_UNKNOWN' });
+    }
+    expect(of.path.endpoints[0]!.state.name).toBe('breaker_open');
+    const calls = server.called.length;
+    const refused = (await failure(of.call())) as unknown as StoreError;
+    expect(refused).toMatchObject({ code: 'SERVICE_DOWN', executed: 'no' });
+    expect(refused.message).toMatch(/^its last calls failed: .*; next try in \d+ s$/);
+    expect(refused.figures?.['nextTryInMs']).toBeGreaterThan(OUT_MS - 1_000);
+    expect(server.called.length).toBe(calls);
+    await of.clock.advance(OUT_MS);
+    server.tools = { echo: { delayMs: 50 } };
+    const answers = Array.from({ length: 10 }, () => watch(of.call()));
+    await of.clock.advance(100);
+    expect(answers.filter(({ value }) => value !== undefined)).toHaveLength(1);
+    expect(answers.filter(({ error }) => (error as StoreError | undefined)?.code === 'SERVICE_DOWN')).toHaveLength(9);
+    expect(of.path.endpoints[0]!.state.name).toBe('ready');
+    expect(of.clock.timers).toBeLessThanOrEqual(2);
+  });
+});
+
+describe('who shares connections', () => {
+  it('an agent stays with one replica, and moves only where that one is gone', async () => {
+    const of = replicas([5, 5, 5], { sharing: 'agent' });
+    await load(of, 30, 4);
+    const used = of.counts().map((count) => count > 0);
+    expect(used.filter(Boolean)).toHaveLength(1);
+    await of.path.endpoints[used.indexOf(true)]!.stop(0);
+    await load(of, 30, 4);
+    expect(of.counts().filter((count) => count > 0)).toHaveLength(2);
+  });
+
+  it('a fresh connection for each call, and none left of it', async () => {
+    const of = replicas([5], { sharing: 'call', connectionPool: { maxConnections: 4 } });
+    await load(of, 12, 6);
+    expect([of.servers[0]!.connects, of.servers[0]!.open.size]).toEqual([12, 0]);
+    expect(of.servers[0]!.mostRunning).toBe(4);
+  });
+});
