@@ -18,8 +18,10 @@ export type { Logger, ServiceStatus, StoreEventName, StoreEvents } from './event
 export type { Lease } from './lease.js';
 export type { CallStats } from './observe/stats.js';
 export type {
+  BalanceStrategy,
   CallOptionsConfig,
   ConnectionPoolOptions,
+  EndpointOptions,
   OptionSource,
   PerformanceOptions,
   ResolvedPerformance,
@@ -32,6 +34,6 @@ export type { ChangeOptions, ServiceConfigs } from './registry.js';
 export type { Scope } from './scope.js';
 export type { ListOptions, ServiceProblem } from './scope-catalog.js';
 export type { CacheFilter, CacheStats } from './service/cache.js';
-export type { ServiceInfo } from './service-info.js';
+export type { EndpointInfo, ServiceInfo } from './service-info.js';
 export type { OpenOptions, StoreStats } from './store.js';
 export { MCPStore } from './store.js';

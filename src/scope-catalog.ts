@@ -79,7 +79,11 @@ export class ScopeCatalog {
   }
 
   /** Finds what `name` stands for, asking services whose lists were never seen. */
-  async resolve(name: string, options: ResolveOptions): Promise<ScopeTool> {
+  async resolve(name: string, given: ResolveOptions): Promise<ScopeTool> {
+    // Lists may have to be asked twice: both together take no longer than the caller waits.
+    const { timeoutMs, deadline = Number.POSITIVE_INFINITY } = given;
+    const end = timeoutMs === undefined ? deadline : Math.min(deadline, this.#parts.clock.now() + timeoutMs);
+    const options = { ...given, deadline: end };
     if (options.service !== undefined)
       return this.#inService(this.#need(options.service), options.service, name, options);
     const prefix = prefixOf(name);
@@ -245,7 +249,7 @@ export class ScopeCatalog {
           // One that fails is asked again behind; a call to it alone waits for it all the same.
           if (insist || !failing(service, this.#overdue)) ask(service, i);
           else service.tools.fetch().catch(() => {});
-        } else if (service.tools.stale && service.state.name === 'ready') service.tools.fetch().catch(() => {});
+        } else if (service.tools.stale && service.flowing) service.tools.fetch().catch(() => {});
       }
     };
     await Promise.all(Array.from({ length: Math.min(READS, visible.length) }, reader));

@@ -1,6 +1,7 @@
 /** Knows what is told about a service without asking it: a plain snapshot. */
 
 import type { Clock } from './_util/clock.js';
+import type { Endpoint } from './endpoint/endpoint.js';
 import type { PoolStats } from './endpoint/pool.js';
 import type { ErrorCode } from './errors.js';
 import type { ServiceStatus } from './events.js';
@@ -32,6 +33,25 @@ export interface ServiceInfo {
   calls: { running: number; waiting: number };
   /** By endpoint. */
   connections: Record<string, PoolStats>;
+  /** Each place where it runs; none while it was never used. */
+  endpoints: EndpointInfo[];
+}
+
+/** One endpoint of a service, as it stands now. */
+export interface EndpointInfo {
+  /** Its command or address, without arguments, query or credentials. */
+  label: string;
+  status: ServiceStatus;
+  /** Which start this is, counted from 1, while it is being started. */
+  attempt: number | undefined;
+  /** When it is tried again, from now. Milliseconds. */
+  nextTryInMs: number | undefined;
+  /** Why it is in this state, where it is no good one. */
+  problem: { code: ErrorCode; message: string } | undefined;
+  weight: number;
+  inFlight: number;
+  /** Mean time of an answer of late, in milliseconds; undefined where nothing is known. */
+  latencyMs: number | undefined;
 }
 
 export function infoOf(name: string, service: Service, clock: Clock): ServiceInfo {
@@ -53,6 +73,21 @@ export function infoOf(name: string, service: Service, clock: Clock): ServiceInf
     pids: service.pids,
     calls: service.calls,
     connections: service.poolStats(),
+    endpoints: service.endpoints.map((endpoint) => endpointOf(endpoint, clock.now())),
+  };
+}
+
+function endpointOf(endpoint: Endpoint, now: number): EndpointInfo {
+  const { state, label, weight, inFlight, failure } = endpoint;
+  return {
+    label,
+    status: state.name,
+    attempt: 'attempt' in state ? Math.max(1, state.attempt) : undefined,
+    nextTryInMs: 'nextTryAt' in state ? Math.max(0, Math.round(state.nextTryAt - now)) : undefined,
+    problem: failure && { code: failure.code, message: failure.message },
+    weight,
+    inFlight,
+    latencyMs: endpoint.latencyMs(now) || undefined,
   };
 }
 

@@ -48,7 +48,7 @@ export async function untilStatus(
   const queue = new WaitQueue<StoreError | undefined>(clock);
   const look = (): void => {
     const now = statusOf(service);
-    if (now === status) queue.give(undefined);
+    if (now === status || (status === 'ready' && now === 'degraded')) queue.give(undefined);
     else if (status === 'ready' && GIVEN_UP.has(now)) queue.give(whyNot(service, local));
   };
   const off = events.on('state', (event) => {

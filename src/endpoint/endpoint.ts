@@ -215,8 +215,9 @@ export class Endpoint {
   }
 
   async endLease(connection: Connection): Promise<void> {
-    this.#leases.delete(connection);
+    // It counts until nothing of it is left: whoever closes the endpoint meanwhile waits for it too.
     await connection.close();
+    this.#leases.delete(connection);
   }
 
   closeIdle(maxIdleMs: number): number {

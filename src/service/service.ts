@@ -128,6 +128,11 @@ export class Service {
     return this.#best?.state ?? { name: 'registered' };
   }
 
+  /** Do calls go through now? */
+  get flowing(): boolean {
+    return this.#best?.flowing ?? false;
+  }
+
   /** Why it cannot be used now; while it is started again, what failed before. */
   get failure(): StoreError | undefined {
     return this.#best?.flowing ? undefined : this.#best?.failure;
