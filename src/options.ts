@@ -98,7 +98,7 @@ export interface ServiceOptions {
   /** How long stopping a process may take before it is killed. Milliseconds; default 2,000. */
   stopTimeoutMs?: number;
   connectionPool?: ConnectionPoolOptions;
-  calls?: CallOptionsConfig;
+  calls?: Omit<CallOptionsConfig, 'batchConcurrency'>;
   resultCache?: Pick<ResultCacheOptions, 'enabled' | 'ttlMs'>;
   tools?: Record<string, ToolPolicy>;
   /** Replicas of the service, beside the `command` or `url` that it may have itself. */
@@ -211,9 +211,11 @@ const SERVICE_RULES: Group = {
   sharing: { kind: 'enum', values: ['shared', 'agent', 'call'] },
 };
 const TOOL_RULES: Group = { cache: { kind: 'boolean' }, repeatable: { kind: 'boolean' } };
-const SERVICE_CACHE_RULES: Group = {
-  enabled: RULES['resultCache']!['enabled']!,
-  ttlMs: RULES['resultCache']!['ttlMs']!,
+/** What has an effect for one service alone: batches run over services, and the store has one cache. */
+const { batchConcurrency: _, ...SERVICE_CALL_RULES } = RULES['calls']!;
+const SERVICE_SHARED_RULES = {
+  calls: SERVICE_CALL_RULES,
+  resultCache: { enabled: RULES['resultCache']!['enabled']!, ttlMs: RULES['resultCache']!['ttlMs']! },
 };
 
 function expected(rule: Rule): string {
@@ -279,18 +281,23 @@ function checkMinMax(pool: unknown, path: string, refuse: Refuse): void {
     throw refuse(`${path}.minConnections`, `${min} is above maxConnections ${max}`);
 }
 
-function checkShared(value: Record<string, unknown>, path: string, refuse: Refuse, cacheRules: Group): void {
+function checkShared(
+  value: Record<string, unknown>,
+  path: string,
+  refuse: Refuse,
+  { calls, resultCache }: { calls: Group; resultCache: Group },
+): void {
   const at = (key: string): string => (path ? `${path}.${key}` : key);
   if (value['connectionPool'] !== undefined) {
     checkGroup(value['connectionPool'], RULES['connectionPool']!, at('connectionPool'), refuse);
     checkMinMax(value['connectionPool'], at('connectionPool'), refuse);
   }
   if (value['calls'] !== undefined) {
-    checkGroup(value['calls'], RULES['calls']!, at('calls'), refuse, ['retry']);
+    checkGroup(value['calls'], calls, at('calls'), refuse, ['retry']);
     const retry = (value['calls'] as CallOptionsConfig).retry;
     if (retry !== undefined) checkGroup(retry, RULES['calls.retry']!, `${at('calls')}.retry`, refuse);
   }
-  if (value['resultCache'] !== undefined) checkGroup(value['resultCache'], cacheRules, at('resultCache'), refuse);
+  if (value['resultCache'] !== undefined) checkGroup(value['resultCache'], resultCache, at('resultCache'), refuse);
 }
 
 /** Throws (by default `OPTION_INVALID`) with the path of the first bad or unknown option. */
@@ -301,7 +308,7 @@ export function checkPerformance(
 ): PerformanceOptions {
   const object = asObject(value, path, refuse);
   refuseUnknown(object, ['connectionPool', 'calls', 'resultCache'], path, refuse);
-  checkShared(object, path, refuse, RULES['resultCache']!);
+  checkShared(object, path, refuse, { calls: RULES['calls']!, resultCache: RULES['resultCache']! });
   return object as PerformanceOptions;
 }
 
@@ -316,7 +323,7 @@ export function checkServiceOptions(value: unknown, path: string, refuse: Refuse
   );
   const own = Object.fromEntries(Object.entries(object).filter(([key]) => key in SERVICE_RULES));
   checkGroup(own, SERVICE_RULES, path, refuse);
-  checkShared(object, path, refuse, SERVICE_CACHE_RULES);
+  checkShared(object, path, refuse, SERVICE_SHARED_RULES);
   if (object['endpoints'] !== undefined) checkEndpoints(object['endpoints'], `${path}.endpoints`, refuse);
   if (object['tools'] !== undefined)
     for (const [tool, policy] of Object.entries(asObject(object['tools'], `${path}.tools`, refuse)))
@@ -379,6 +386,10 @@ export function resolvePerformance(layers: readonly OptionLayer[]): {
     }
     groups[path] = out;
   }
+  const [min, max] = (['minConnections', 'maxConnections'] as const).map((key) => groups['connectionPool']![key]);
+  // Each may come from another layer; a default is clamped where it is used.
+  if (min !== undefined && max !== undefined && (min as number) > (max as number))
+    throw refuseOption('connectionPool.minConnections', `${String(min)} is above maxConnections ${String(max)}`);
   groups['calls']!['retry'] = Object.freeze(groups['calls.retry']);
   const options = {
     connectionPool: Object.freeze(groups['connectionPool']),

@@ -167,7 +167,9 @@ export class ScopeCatalog {
 
   async #everywhere(name: string, options: ResolveOptions, refresh: 'stale' | 'always' = 'stale'): Promise<ScopeTool> {
     const visible = [...this.#parts.visible()];
-    const lists = await this.#lists(visible, refresh, options);
+    // One silent service must not eat up the whole time of a call that turns out to be another's.
+    const timeoutMs = Math.min(LIST_TIMEOUT_MS, (options.timeoutMs ?? Number.POSITIVE_INFINITY) / 2);
+    const lists = await this.#lists(visible, refresh, { ...options, timeoutMs });
     const owners: [string, Service, readonly RawTool[]][] = [];
     for (const [i, [local, service]] of visible.entries()) {
       const list = lists[i];

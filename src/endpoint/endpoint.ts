@@ -47,6 +47,8 @@ export class Endpoint {
   #probe: WaitLimits | undefined;
   #readyAt = 0;
   #timer: Timer | undefined;
+  #restarts = 0;
+  #restarting: Promise<void> | undefined;
   #closed = false;
 
   constructor(options: EndpointOptions) {
@@ -232,11 +234,28 @@ export class Endpoint {
     await Promise.all([this.#launcher.settled(), ...connections]);
   }
 
-  /** Starts anew, whatever the state. */
-  restart(): void {
+  /**
+   * Starts anew, whatever the state: calls in flight have `drainMs`, new ones wait for the new start. Resolves when that
+   * has begun; restarts at the same time are one.
+   */
+  restart(drainMs: number): Promise<void> {
+    if (this.#closed) return Promise.resolve();
+    this.#restarts++;
+    this.#launcher.halt(new StoreError('CONNECT_FAILED', 'the service is restarted'));
+    this.#send({ type: 'restart' });
+    this.#pool.replace();
+    this.#restarting ??= this.#drained(drainMs).finally(() => {
+      this.#restarting = undefined;
+    });
+    return this.#restarting;
+  }
+
+  async #drained(drainMs: number): Promise<void> {
+    await this.#drain(drainMs);
+    await Promise.all([this.#launcher.settled(), this.#pool.closeReplaced()]);
     if (this.#closed) return;
     this.#launcher.resume();
-    this.#send({ type: 'reset' });
+    this.#send({ type: 'drained' });
   }
 
   /** Ends for good: no new calls, those in flight have `drainMs`, then everything closes in parallel. */
@@ -272,7 +291,10 @@ export class Endpoint {
   #send(event: EndpointEvent): void {
     const before = this.#state;
     const { state, effects } = next(before, event, this.#clock.now());
-    if (state === before) return;
+    if (state === before) {
+      for (const effect of effects) this.#run(effect);
+      return;
+    }
     this.#state = state;
     this.#flowing = state.name === 'ready' || state.name === 'degraded';
     this.#troubled = 'history' in state && (state.name !== 'ready' || state.history.calls.length > 0);
@@ -289,10 +311,14 @@ export class Endpoint {
     if (effect.type === 'timer')
       this.#timer = this.#clock.after(effect.at - this.#clock.now(), () => this.#send({ type: 'due' }));
     else if (effect.type === 'refuse') this.#pool.refuse(() => (effect.error ? copyOf(effect.error) : this.refusal()!));
-    else
+    else {
+      const restarts = this.#restarts;
       this.#pool.add().catch((error: unknown) => {
+        // A start that a restart has ended says nothing of the one that follows.
+        if (restarts !== this.#restarts) return;
         this.#send({ type: 'open_failed', error: asStoreError(error), random: this.#clock.random() });
       });
+    }
   }
 
   #callFailed(error: StoreError, sentAt: number): void {

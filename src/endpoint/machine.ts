@@ -90,8 +90,10 @@ export type EndpointEvent =
   /** The timer of `nextTryAt`. */
   | { type: 'due' }
   | { type: 'stop' }
-  /** Start anew whatever the state, also from `stopped`. */
-  | { type: 'reset' };
+  /** Start anew whatever the state, also from `stopped`: calls wait, and the start follows when what runs has ended. */
+  | { type: 'restart' }
+  /** Nothing of before the restart is left. */
+  | { type: 'drained' };
 
 export type EndpointEffect =
   /** Open the first connection. */
@@ -115,8 +117,10 @@ export function next(state: EndpointState, event: EndpointEvent, now: number): S
   switch (event.type) {
     case 'stop':
       return to({ name: 'stopped' });
-    case 'reset':
-      return start(1, NO_HISTORY);
+    case 'restart':
+      return to({ name: 'starting', attempt: 1, history: NO_HISTORY });
+    case 'drained':
+      return state.name === 'starting' ? to(state, [{ type: 'open' }]) : stay(state);
     case 'use':
       return state.name === 'registered' ? start(1, NO_HISTORY) : stay(state);
     case 'opened':

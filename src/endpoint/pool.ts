@@ -43,7 +43,7 @@ export class Pool {
   readonly #options: PoolOptions;
   readonly #waiters: WaitQueue<Connection>;
   #connections: Connection[] = [];
-  /** Ended ones whose last calls still settle by themselves: over HTTP an answer may yet come. */
+  /** Ended or replaced ones whose last calls still settle by themselves: over HTTP an answer may yet come. */
   readonly #ended = new Set<Connection>();
   readonly #closing = new Set<Promise<void>>();
   #opening = 0;
@@ -123,10 +123,11 @@ export class Pool {
   release(connection: Connection, now: number): void {
     connection.inFlight--;
     connection.lastUsedAt = now;
-    if (connection.closed) {
-      if (connection.inFlight === 0 && this.#ended.has(connection)) void this.#close(connection);
+    if (this.#ended.has(connection)) {
+      if (connection.inFlight === 0) void this.#close(connection);
       return;
     }
+    if (connection.closed) return;
     if (this.#retired) {
       if (connection.inFlight === 0) void this.#close(connection);
       return;
@@ -193,6 +194,20 @@ export class Pool {
     await Promise.all(
       this.#connections.filter((connection) => connection.inFlight === 0).map((connection) => this.#close(connection)),
     );
+  }
+
+  /** Lends out no more what is open; each of these closes when its last call has ended. */
+  replace(): void {
+    for (const connection of [...this.#connections]) {
+      if (connection.inFlight === 0) void this.#close(connection);
+      else if (this.#drop(connection)) this.#ended.add(connection);
+    }
+  }
+
+  /** Closes what was replaced, whatever still runs on it; settles when nothing of it is left. */
+  async closeReplaced(): Promise<void> {
+    for (const connection of this.#ended) void this.#close(connection);
+    await Promise.all(this.#closing);
   }
 
   /** Closes everything now, in parallel; settles when nothing is left. */

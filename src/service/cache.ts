@@ -126,7 +126,7 @@ export class ResultCache {
   }
 
   /** Drops what `filter` names; returns how many. */
-  clear(filter: CacheFilter = {}): number {
+  clear(filter: CacheFilter = {}, except?: Flight): number {
     let dropped = 0;
     const named = ({ service, tool }: Entry | Flight): boolean =>
       (filter.service === undefined || filter.service === service) &&
@@ -136,7 +136,7 @@ export class ResultCache {
       this.#entries.delete(key);
       dropped++;
     }
-    for (const [key, flight] of this.#flights) if (named(flight)) this.#flights.delete(key);
+    for (const [key, flight] of this.#flights) if (named(flight) && flight !== except) this.#flights.delete(key);
     return dropped;
   }
 
@@ -165,8 +165,8 @@ export class ResultCache {
     };
   }
 
-  /** A call that is not cached; where it may have changed something, the service's results are dropped. */
-  async #past(next: Handler, call: Call): Promise<CallResult> {
+  /** Runs a call that is not answered from here; where it may have changed something, its service's results go. */
+  async #past(next: Handler, call: Call, flight?: Flight): Promise<CallResult> {
     if (call.readOnly) return next(call);
     let changed = true;
     try {
@@ -175,7 +175,7 @@ export class ResultCache {
       changed = !(isStoreError(error) && error.executed === 'no');
       throw error;
     } finally {
-      if (changed && this.#entries.size + this.#flights.size > 0) this.clear({ service: call.record.service });
+      if (changed && this.#entries.size + this.#flights.size > 0) this.clear({ service: call.record.service }, flight);
     }
   }
 
@@ -191,7 +191,7 @@ export class ResultCache {
     call.record.cache = 'miss';
     const { service, tool } = flight;
     try {
-      const result = freeze(await next(call));
+      const result = freeze(await this.#past(next, call, flight));
       if (this.#flights.get(key) === flight) this.#store(key, { result, service, tool, bytes: sizeOf(result) }, ttlMs);
       this.#landed(key, flight);
       while (flight.joiners.give(result));

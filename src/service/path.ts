@@ -156,8 +156,7 @@ export class Path {
   }
 
   async restart(drainMs: number): Promise<void> {
-    await this.stop(drainMs);
-    for (const endpoint of this.endpoints) endpoint.restart();
+    await Promise.all(this.endpoints.map((endpoint) => endpoint.restart(drainMs)));
   }
 
   /** Ends for good; calls in flight have `drainMs`. */

@@ -59,7 +59,8 @@ const events = {
   health_ok: { type: 'health_ok' },
   due: { type: 'due' },
   stop: { type: 'stop' },
-  reset: { type: 'reset' },
+  restart: { type: 'restart' },
+  drained: { type: 'drained' },
 } satisfies Record<string, EndpointEvent>;
 
 /** What each event makes of each state, with its effects; where nothing is said, nothing happens. */
@@ -113,21 +114,22 @@ const TABLE: Record<keyof typeof events, Partial<Record<keyof typeof states, str
     auth_required: 'stopped',
     stopped: 'stopped',
   },
-  reset: {
-    registered: 'starting open',
-    starting: 'starting open',
-    ready: 'starting open',
-    degraded: 'starting open',
-    reconnecting: 'starting open',
-    breaker_open: 'starting open',
-    ejected: 'starting open',
-    probing: 'starting open',
-    probing_busy: 'starting open',
-    probing_start: 'starting open',
-    failed: 'starting open',
-    auth_required: 'starting open',
-    stopped: 'starting open',
+  restart: {
+    registered: 'starting',
+    starting: 'starting',
+    ready: 'starting',
+    degraded: 'starting',
+    reconnecting: 'starting',
+    breaker_open: 'starting',
+    ejected: 'starting',
+    probing: 'starting',
+    probing_busy: 'starting',
+    probing_start: 'starting',
+    failed: 'starting',
+    auth_required: 'starting',
+    stopped: 'starting',
   },
+  drained: { starting: 'starting open' },
 };
 
 const cells = (Object.keys(events) as (keyof typeof events)[]).flatMap((event) =>
@@ -228,7 +230,7 @@ describe('the life of an endpoint', () => {
     expect(step.effects).toEqual([{ type: 'refuse', error: refused }]);
     for (const event of [events.use, events.due, events.idle])
       expect(next(step.state, event, NOW).state).toBe(step.state);
-    expect(next(step.state, events.reset, NOW).state.name).toBe('starting');
+    expect(next(step.state, events.restart, NOW).state.name).toBe('starting');
   });
 
   it('takes the server’s own word on when to come back over its back-off', () => {
@@ -247,8 +249,8 @@ describe('the life of an endpoint', () => {
     expect(state.name).toBe('failed');
   });
 
-  it('begins afresh with a reset', () => {
-    expect(next(states.starting, events.reset, NOW).state).toEqual({
+  it('begins afresh with a restart', () => {
+    expect(next(states.starting, events.restart, NOW).state).toEqual({
       name: 'starting',
       attempt: 1,
       history: NO_HISTORY,
@@ -266,9 +268,12 @@ describe('the life of an endpoint', () => {
         for (const [name, ms] of plan) {
           now += ms;
           if ((name === 'opened' || name === 'open_failed') && opening === 0) continue;
+          // The endpoint sends it once, when what ran before the restart has ended.
+          if (name === 'drained') continue;
           if (name === 'due' && timer === undefined) continue;
           if (name === 'opened' || name === 'open_failed') opening--;
-          const step = next(state, events[name], now);
+          let step = next(state, events[name], now);
+          if (name === 'restart') step = next(step.state, events.drained, now);
           if (step.state !== state) timer = undefined;
           for (const effect of step.effects) {
             if (effect.type === 'open') opening++;

@@ -130,6 +130,47 @@ describe('starting', () => {
     expect([endpoint.state.name, server.connects]).toEqual(['ready', 6]);
   });
 
+  it('again waits until nothing of before is left; calls wait for it, and restarts at the same time are one', async () => {
+    const of = bench();
+    const { clock, server, endpoint, wait, request } = of;
+    server.tools = { slow: { delayMs: 2_000 } };
+    const before = await wait();
+    const running = request(before, 'tools/call', { name: 'slow', arguments: {} }).finally(() =>
+      endpoint.release(before),
+    );
+    const restarts = Promise.all([endpoint.restart(5_000), endpoint.restart(5_000)]);
+    const after = watch(wait());
+    await clock.advance(1_900);
+    expect([endpoint.state.name, server.connects, after.settled]).toEqual(['starting', 1, false]);
+    await clock.advance(200);
+    await Promise.all([running, restarts]);
+    await settle();
+    expect([server.connects, server.open.size, endpoint.connections.length]).toEqual([2, 1, 1]);
+    expect(after.value).toBe(endpoint.connections[0]);
+    expect(before.closed).toBe(true);
+  });
+
+  it('a restart ends a start that is under way, and what still runs after drainMs', async () => {
+    const of = bench();
+    const { clock, server, endpoint, wait, request } = of;
+    server.onConnect = () => new Promise(() => {});
+    void wait().catch(() => {});
+    await settle();
+    server.onConnect = undefined;
+    await endpoint.restart(1_000);
+    await settle();
+    expect([endpoint.state.name, server.open.size]).toEqual(['ready', 1]);
+    server.tools = { slow: { delayMs: 60_000 } };
+    const held = endpoint.take()!;
+    const lost = failure(request(held, 'tools/call', { name: 'slow', arguments: {} }));
+    const restarted = endpoint.restart(1_000);
+    await clock.advance(1_000);
+    await restarted;
+    expect(await lost).toMatchObject({ code: 'OUTCOME_UNKNOWN' });
+    await settle();
+    expect([endpoint.state.name, server.open.size]).toEqual(['ready', 1]);
+  });
+
   it('happens at once, whatever the state, with restart', async () => {
     const { clock, server, endpoint, wait } = bench();
     server.onConnect = () => {
@@ -137,12 +178,14 @@ describe('starting', () => {
     };
     await failure(wait());
     server.onConnect = undefined;
-    endpoint.restart();
+    void endpoint.restart(0);
+    await settle();
     await settle();
     expect(endpoint.state.name).toBe('ready');
     await endpoint.stop(0);
     expect(await failure(wait())).toMatchObject({ code: 'SERVICE_DOWN', message: 'the service is stopped' });
-    endpoint.restart();
+    void endpoint.restart(0);
+    await settle();
     await settle();
     expect([endpoint.state.name, server.open.size]).toEqual(['ready', 1]);
     await clock.advance(1_000);
@@ -156,7 +199,8 @@ describe('starting', () => {
     const stopped = endpoint.stop(0);
     await clock.advance(150);
     await stopped;
-    endpoint.restart();
+    void endpoint.restart(0);
+    await settle();
     await clock.advance(500);
     expect([endpoint.stats().open, server.open.size, server.connects]).toEqual([1, 1, 2]);
   });
