@@ -458,21 +458,21 @@ it('F33: keeps no flight, waiter or timer after any end', async () => {
   // Each key can be asked again at once: no dead flight holds it.
   for (let n = 0; n < 7; n++) start({ args: { n, again: true } });
   expect(runs).toHaveLength(7);
+});
 
-  it('goes with a call that may change something, also where that call is cached by a key of its own', async () => {
-    const { cache, ask, start, runs } = shelf();
-    const write = { tool: 'write', cacheable: false, readOnly: false, cache: { key: 'w' } };
-    await ask({}, { content: [], n: 'old' });
-    await ask(write);
-    expect(cache.stats().entries).toBe(1);
-    expect((await ask({}, { content: [], n: 'new' })).how).toBe('miss');
-    // An unknown outcome may have changed it as well.
-    const { answer } = start({ ...write, cache: { key: 'v' } });
-    const failed = failure(answer);
-    await runs.at(-1)!.reject(new StoreError('OUTCOME_UNKNOWN', 'lost', { executed: 'unknown' }));
-    await failed;
-    expect(cache.stats().entries).toBe(0);
-  });
+it('goes with a call that may change something, also where that call is cached by a key of its own', async () => {
+  const { cache, ask, start, runs } = shelf();
+  const write = { tool: 'write', cacheable: false, readOnly: false, cache: { key: 'w' } };
+  await ask({}, { content: [], n: 'old' });
+  await ask(write);
+  expect(cache.stats().entries).toBe(1);
+  expect((await ask({}, { content: [], n: 'new' })).how).toBe('miss');
+  // An unknown outcome may have changed it as well.
+  const { answer } = start({ ...write, cache: { key: 'v' } });
+  const failed = failure(answer);
+  await runs.at(-1)!.reject(new StoreError('OUTCOME_UNKNOWN', 'lost', { executed: 'unknown' }));
+  await failed;
+  expect(cache.stats().entries).toBe(0);
 });
 
 function watchEnd(promise: Promise<unknown>): Promise<void> {
