@@ -8,6 +8,7 @@ import { asError, StoreError } from '../errors.js';
 import type { Channel } from './channel.js';
 import { Connection, type SocketFigures } from './connection.js';
 import type { ServerSource } from './memory.js';
+import { type Redact, redactedError, redactorOf } from './redact.js';
 
 /** What we call ourselves in a handshake. */
 const CLIENT_INFO = { name: 'mcpstore', version: '0.1.0' } as const;
@@ -65,6 +66,18 @@ export async function connect(
   options: ConnectOptions,
   known?: KnownEra | undefined,
 ): Promise<Connection> {
+  try {
+    return await inOneEra(definition, options, known);
+  } catch (error) {
+    throw redactedError(asError(error), redactorOf(definition));
+  }
+}
+
+async function inOneEra(
+  definition: EndpointDefinition,
+  options: ConnectOptions,
+  known: KnownEra | undefined,
+): Promise<Connection> {
   const deadline = options.clock.now() + options.timeoutMs;
   const opening = openingOf(definition, known, options.clock);
   try {
@@ -118,6 +131,7 @@ async function attempt(
       channel: opened.channel,
       capacity: opened.capacity,
       clock: options.clock,
+      redact: redactorOf(definition),
       pid: opened.pid(),
       sockets: opened.sockets,
     });
@@ -148,7 +162,12 @@ async function open(definition: EndpointDefinition, options: ConnectOptions): Pr
   }
   if (definition.kind === 'memory') {
     const { connectServer } = await import('./memory.js');
-    return wrapped(await connectServer(definition.server as ServerSource), options, options.maxInFlight);
+    return wrapped(
+      await connectServer(definition.server as ServerSource),
+      options,
+      options.maxInFlight,
+      redactorOf(definition),
+    );
   }
   if (definition.kind === 'sse') {
     const { SSEClientTransport } = await import('@modelcontextprotocol/client');
@@ -157,6 +176,7 @@ async function open(definition: EndpointDefinition, options: ConnectOptions): Pr
       new SSEClientTransport(new URL(definition.url), { requestInit: { headers } }),
       options,
       options.sockets.max,
+      redactorOf(definition),
     );
   }
   const { HttpChannel } = await import('./http.js');
@@ -180,9 +200,14 @@ async function open(definition: EndpointDefinition, options: ConnectOptions): Pr
   return { channel, capacity: options.sockets.max, pid: () => undefined, sockets };
 }
 
-async function wrapped(transport: Transport, options: ConnectOptions, capacity: number): Promise<Opened> {
+async function wrapped(
+  transport: Transport,
+  options: ConnectOptions,
+  capacity: number,
+  redact: Redact,
+): Promise<Opened> {
   const { WrappedChannel } = await import('./wrapped.js');
-  return { channel: new WrappedChannel(transport, options.clock), capacity, pid: () => undefined };
+  return { channel: new WrappedChannel(transport, options.clock, redact), capacity, pid: () => undefined };
 }
 
 /** `promise`, or a rejection at the deadline or abort; what lost the race is not left unhandled. */
@@ -241,7 +266,9 @@ function connectError(
   if (status === 403) return new StoreError('FORBIDDEN', 'the server refuses these credentials (403)', { cause });
   const local = definition.kind === 'stdio' || definition.kind === 'memory';
   const silent = cause instanceof HandshakeTimeout;
-  const what = silent ? `${cause.message} (${SILENCE[definition.kind]})` : (reason?.message ?? cause.message);
+  // An error answer says more than the end of the connection, which follows it.
+  const said = rpcCode === undefined ? (reason?.message ?? cause.message) : cause.message;
+  const what = silent ? `${cause.message} (${SILENCE[definition.kind]})` : said;
   const probe = !silent && /tim(ed|e) ?out/i.test(cause.message) ? 'silent' : undefined;
   return new StoreError(local ? 'START_FAILED' : 'CONNECT_FAILED', what, {
     cause,
