@@ -252,9 +252,9 @@ function connectError(
   reason: Error | undefined,
 ): StoreError {
   const error = asError(thrown);
-  if (error instanceof StoreError && error.code !== 'OUTCOME_UNKNOWN') return error;
+  if (error instanceof StoreError && error.code !== 'OUTCOME_UNKNOWN') return beforeCalls(error);
   const cause = unwrap(error);
-  if (cause instanceof StoreError) return cause;
+  if (cause instanceof StoreError) return beforeCalls(cause);
   const data = cause as { code?: unknown; status?: unknown; data?: { status?: unknown } };
   const rpcCode = typeof data.code === 'number' ? data.code : undefined;
   const status = data.data?.status ?? data.status;
@@ -281,6 +281,14 @@ function connectError(
       ...(typeof status === 'number' && { status }),
     },
   });
+}
+
+/** Whatever became of the handshake, no call was sent: those that wait for it are told so, and may go elsewhere. */
+function beforeCalls(error: StoreError): StoreError {
+  const { code, message, executed, figures, hint, rpcCode, data, cause } = error;
+  if (executed === 'no') return error;
+  if (code !== 'OUTCOME_UNKNOWN') return new StoreError(code, message, { figures, hint, rpcCode, data, cause });
+  return new StoreError('CONNECT_FAILED', message, { figures: { ...figures, retryable: true }, cause });
 }
 
 /** The SDK hides the transport's own error below `cause` or `data.cause`. */
