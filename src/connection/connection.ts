@@ -84,6 +84,7 @@ export class Connection {
     this.discover = client.getDiscoverResult();
     this.lastUsedAt = parts.clock.now();
     client.onclose = () => this.#ended(channel.closeReason ?? new Error('the connection ended'));
+    channel.onretire = (reason) => this.#ended(reason);
     client.fallbackNotificationHandler = (notification) => {
       this.#notice(notification.method, (notification.params ?? {}) as Record<string, unknown>);
       return Promise.resolve();

@@ -5,10 +5,11 @@ import type { Clock, Timer } from '../_util/clock.js';
 import { StoreError } from '../errors.js';
 import type { Channel, RequestOptions, RpcResult } from './channel.js';
 import { Framer, idIn } from './framing.js';
-import { deliver, encode } from './messages.js';
+import { deliver, encode, handOn } from './messages.js';
 import { Pending, type PendingRequest } from './pending.js';
 import { ServerProcess } from './process.js';
 import { processSecrets, type Redact, RedactedLines, redactedError, redacting } from './redact.js';
+import { UnaskedBudget } from './unasked.js';
 
 /** About twenty small answers. */
 const PIECE_BYTES = 2 * 1024;
@@ -38,10 +39,12 @@ export class StdioChannel implements Channel {
   onclose?: (() => void) | undefined;
   onerror?: ((error: Error) => void) | undefined;
   onmessage?: Channel['onmessage'];
+  onretire?: Channel['onretire'];
 
   readonly #options: StdioOptions;
   readonly #pending: Pending;
   readonly #framer: Framer;
+  readonly #unasked: UnaskedBudget;
   readonly #redact: Redact;
   readonly #stderr: RedactedLines;
   #process: ServerProcess | undefined;
@@ -68,9 +71,14 @@ export class StdioChannel implements Channel {
       (request, reason) => this.#cancel(request, reason),
       (error) => redactedError(error, this.#redact),
     );
+    this.#unasked = new UnaskedBudget(
+      options.clock,
+      (message) => handOn(message as JSONRPCMessage, this),
+      (reason) => this.onretire?.(reason),
+    );
     this.#framer = new Framer(
       {
-        message: (value) => deliver(value, this.#pending, this),
+        message: (value) => deliver(value, this.#pending, this, this.#unasked),
         noise: (line) => options.onNoise?.(this.#redact(line).slice(0, NOISE_CHARS)),
         tooLarge: (edges) => this.#tooLarge(edges),
       },
@@ -242,7 +250,9 @@ export class StdioChannel implements Channel {
   #lost(): void {
     const server = this.#process!;
     // Cut after that: a secret at the cut would no longer be known as one.
-    const tail = this.#redact(server.stderrTail(4 * STDERR_CHARS)).slice(-STDERR_CHARS).trim();
+    const tail = this.#redact(server.stderrTail(4 * STDERR_CHARS))
+      .slice(-STDERR_CHARS)
+      .trim();
     this.#end(new Error(`the server ${server.exitText()}${tail ? `; stderr: ${tail}` : ''}`));
     void server.stop(0);
   }
@@ -255,6 +265,7 @@ export class StdioChannel implements Channel {
     this.#lines = [];
     this.#owners = [];
     this.#handing = [];
+    this.#unasked.close();
     this.#pending.failAll(reason);
     this.onclose?.();
   }
