@@ -26,5 +26,5 @@ async function compile() {
 
 await main(import.meta, async () => {
   await setup();
-  process.exitCode = await runNode([await compile(), ...process.argv.slice(2)]);
+  process.exitCode = await runNode(['--max-semi-space-size=64', await compile(), ...process.argv.slice(2)]);
 });

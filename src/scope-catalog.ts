@@ -2,6 +2,7 @@
 
 import type { Clock } from './_util/clock.js';
 import { WaitQueue } from './_util/wait-queue.js';
+import { errorAt } from './caller.js';
 import { servicesWithPrefix, type ToolEntry, ToolIndex } from './catalog/index-of-tools.js';
 import { exposedName, nearest, prefixOf } from './catalog/names.js';
 import type { RawTool, ToolFacts, ToolInfo } from './catalog/tool.js';
@@ -35,6 +36,7 @@ interface ResolveOptions extends ListOptions {
 export interface ServiceProblem {
   service: string;
   code: StoreError['code'];
+  /** Begins with the service's name. */
   message: string;
   error: StoreError;
 }
@@ -123,8 +125,10 @@ export class ScopeCatalog {
     const problems: ServiceProblem[] = [];
     for (const [local, service] of this.#parts.visible()) {
       if (service.problem === undefined && service.tools.size !== undefined) continue;
-      const error = service.problem ?? service.tools.problem ?? service.failure ?? this.#overdue.get(service);
-      if (error) problems.push({ service: local, code: error.code, message: error.message, error });
+      const why = service.problem ?? service.tools.problem ?? service.failure ?? this.#overdue.get(service);
+      if (why === undefined) continue;
+      const error = errorAt(why, local, { service: local });
+      problems.push({ service: local, code: error.code, message: error.message, error });
     }
     return problems;
   }

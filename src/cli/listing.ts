@@ -1,11 +1,12 @@
 /** Knows how resources and prompts are listed, which differ in their columns alone. */
 
+import type { Command } from 'commander';
 import type { ListOptions, Scope } from '../index.js';
 import { table } from './render.js';
 import type { Run } from './session.js';
-import { openTarget, type TargetFlags } from './target.js';
+import { describeTarget, openTarget, type TargetFlags } from './target.js';
 import { LIST_TIMEOUT_MS } from './tool.js';
-import { UsageError } from './usage.js';
+import { UsageError, wholeNumber } from './usage.js';
 
 export type ListedItem = Record<string, unknown>;
 
@@ -13,6 +14,14 @@ export interface Listing {
   list: (scope: Scope, options: ListOptions) => Promise<ListedItem[]>;
   head: string[];
   row: (item: ListedItem) => string[];
+}
+
+/** What every command that lists takes. */
+export function describeListing(command: Command): void {
+  command
+    .argument('[service]', 'a service or a URL; default: all')
+    .option('--timeout-ms <n>', `longest wait; default ${LIST_TIMEOUT_MS}`, wholeNumber('--timeout-ms'));
+  describeTarget(command);
 }
 
 export async function listItems(

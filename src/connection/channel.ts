@@ -33,6 +33,8 @@ export interface Channel extends Transport {
   request(method: string, params: Record<string, unknown> | undefined, options: RequestOptions): Promise<RpcResult>;
   /** Set once after the handshake: what every request of a modern (2026-07-28) connection carries in `_meta`. */
   setEnvelope?(meta: Readonly<Record<string, unknown>> | undefined): void;
+  /** The channel serves what is under way, and wants no more: whoever owns it closes it after that. */
+  onretire?: ((reason: Error) => void) | undefined;
   /** Why the connection ended (exit code, stderr's tail, reset), once it has. */
   readonly closeReason?: Error | undefined;
 }

@@ -6,8 +6,11 @@ import type { Clock } from '../_util/clock.js';
 import type { EndpointDefinition } from '../config/definition.js';
 import { asError, StoreError } from '../errors.js';
 import type { Channel } from './channel.js';
+import { connectError, HandshakeTimeout } from './connect-error.js';
 import { Connection, type SocketFigures } from './connection.js';
+import { rememberEra, wasLegacy } from './known-era.js';
 import type { ServerSource } from './memory.js';
+import { type Redact, redactedError, redactorOf } from './redact.js';
 
 /** What we call ourselves in a handshake. */
 const CLIENT_INFO = { name: 'mcpstore', version: '0.1.0' } as const;
@@ -43,6 +46,9 @@ interface Opened {
 /** The server answered `initialize` with an error that a modern server may give: it speaks only the other era. */
 const MODERN_ONLY_CODES: readonly number[] = [-32022, -32601, -32602, -32600];
 
+/** So does an HTTP server say it that knows no `initialize` and no JSON-RPC error for it. */
+const NO_SUCH_REQUEST: readonly unknown[] = [400, 404, 405];
+
 /** Which era an endpoint spoke when it was last connected, and when that was (monotonic milliseconds). */
 export interface KnownEra {
   kind: 'legacy' | 'modern';
@@ -65,15 +71,36 @@ export async function connect(
   options: ConnectOptions,
   known?: KnownEra | undefined,
 ): Promise<Connection> {
-  const deadline = options.clock.now() + options.timeoutMs;
-  const opening = openingOf(definition, known, options.clock);
   try {
-    return await attempt(definition, options, opening, deadline);
+    return await inOneEra(definition, options, known);
   } catch (error) {
-    const over = options.signal?.aborted || options.clock.now() >= deadline;
-    if (over || !speaksOtherEra(error, definition, opening)) throw error;
-    return await attempt(definition, options, opening === 'auto' ? 'legacy' : 'auto', deadline);
+    throw redactedError(asError(error), redactorOf(definition));
   }
+}
+
+async function inOneEra(
+  definition: EndpointDefinition,
+  options: ConnectOptions,
+  known: KnownEra | undefined,
+): Promise<Connection> {
+  const { clock, stateDir } = options;
+  const deadline = clock.now() + options.timeoutMs;
+  let opening = openingOf(definition, known, clock);
+  const asks = opening === 'auto' && stateDir !== undefined;
+  if (asks && (await wasLegacy(stateDir, definition, clock.wall()))) opening = 'legacy';
+  const first = opening;
+  let connection: Connection;
+  try {
+    connection = await attempt(definition, options, first, deadline);
+  } catch (error) {
+    const over = options.signal?.aborted || clock.now() >= deadline;
+    if (over || !speaksOtherEra(error, definition, first)) throw error;
+    opening = first === 'auto' ? 'legacy' : 'auto';
+    connection = await attempt(definition, options, opening, deadline);
+  }
+  const askedNow = first === 'auto' || opening === 'auto';
+  if (asks && askedNow) await rememberEra(stateDir, definition, connection.era, clock.wall());
+  return connection;
 }
 
 function openingOf(definition: EndpointDefinition, known: KnownEra | undefined, clock: Clock): Opening {
@@ -118,13 +145,14 @@ async function attempt(
       channel: opened.channel,
       capacity: opened.capacity,
       clock: options.clock,
+      redact: redactorOf(definition),
       pid: opened.pid(),
       sockets: opened.sockets,
     });
   } catch (error) {
     const reason = opened.channel.closeReason;
     await opened.channel.close().catch(() => {});
-    throw connectError(definition, options, error, reason);
+    throw connectError(definition, options.timeoutMs, error, reason);
   }
 }
 
@@ -135,7 +163,7 @@ async function openWithin(definition: EndpointDefinition, options: ConnectOption
     return await within(opening, deadline, options);
   } catch (error) {
     opening.then(({ channel }) => channel.close()).catch(() => {});
-    throw connectError(definition, options, error, undefined);
+    throw connectError(definition, options.timeoutMs, error, undefined);
   }
 }
 
@@ -148,7 +176,12 @@ async function open(definition: EndpointDefinition, options: ConnectOptions): Pr
   }
   if (definition.kind === 'memory') {
     const { connectServer } = await import('./memory.js');
-    return wrapped(await connectServer(definition.server as ServerSource), options, options.maxInFlight);
+    return wrapped(
+      await connectServer(definition.server as ServerSource),
+      options,
+      options.maxInFlight,
+      redactorOf(definition),
+    );
   }
   if (definition.kind === 'sse') {
     const { SSEClientTransport } = await import('@modelcontextprotocol/client');
@@ -157,6 +190,7 @@ async function open(definition: EndpointDefinition, options: ConnectOptions): Pr
       new SSEClientTransport(new URL(definition.url), { requestInit: { headers } }),
       options,
       options.sockets.max,
+      redactorOf(definition),
     );
   }
   const { HttpChannel } = await import('./http.js');
@@ -180,9 +214,14 @@ async function open(definition: EndpointDefinition, options: ConnectOptions): Pr
   return { channel, capacity: options.sockets.max, pid: () => undefined, sockets };
 }
 
-async function wrapped(transport: Transport, options: ConnectOptions, capacity: number): Promise<Opened> {
+async function wrapped(
+  transport: Transport,
+  options: ConnectOptions,
+  capacity: number,
+  redact: Redact,
+): Promise<Opened> {
   const { WrappedChannel } = await import('./wrapped.js');
-  return { channel: new WrappedChannel(transport, options.clock), capacity, pid: () => undefined };
+  return { channel: new WrappedChannel(transport, options.clock, redact), capacity, pid: () => undefined };
 }
 
 /** `promise`, or a rejection at the deadline or abort; what lost the race is not left unhandled. */
@@ -199,71 +238,10 @@ function within<T>(promise: Promise<T>, deadline: number, options: ConnectOption
   });
 }
 
-/** What a silent handshake looks like from here. */
-const SILENCE: Record<EndpointDefinition['kind'], string> = {
-  stdio: 'the process runs but does not answer initialize',
-  memory: 'the server object does not answer',
-  http: 'connected or connecting, no answer',
-  sse: 'connected or connecting, no answer',
-};
-
-class HandshakeTimeout extends Error {
-  constructor(ms: number) {
-    super(`no answer to the handshake within ${ms} ms`);
-  }
-}
-
 function speaksOtherEra(error: unknown, definition: EndpointDefinition, opening: Opening): boolean {
   if (!(error instanceof StoreError) || definition.kind === 'sse') return false;
   if (opening === 'auto') return error.figures?.['probe'] === 'silent';
-  return error.rpcCode !== undefined && MODERN_ONLY_CODES.includes(error.rpcCode);
-}
-
-/** Gives a failed start its code: what could not be reached, what ended, what stayed silent, what said no. */
-function connectError(
-  definition: EndpointDefinition,
-  options: ConnectOptions,
-  thrown: unknown,
-  reason: Error | undefined,
-): StoreError {
-  const error = asError(thrown);
-  if (error instanceof StoreError && error.code !== 'OUTCOME_UNKNOWN') return error;
-  const cause = unwrap(error);
-  if (cause instanceof StoreError) return cause;
-  const data = cause as { code?: unknown; status?: unknown; data?: { status?: unknown } };
-  const rpcCode = typeof data.code === 'number' ? data.code : undefined;
-  const status = data.data?.status ?? data.status;
-  if (status === 401 || cause.name === 'UnauthorizedError')
-    return new StoreError('AUTH_REQUIRED', 'the server asks for credentials (401)', {
-      cause,
-      hint: 'Give an Authorization header under "headers".',
-    });
-  if (status === 403) return new StoreError('FORBIDDEN', 'the server refuses these credentials (403)', { cause });
-  const local = definition.kind === 'stdio' || definition.kind === 'memory';
-  const silent = cause instanceof HandshakeTimeout;
-  const what = silent ? `${cause.message} (${SILENCE[definition.kind]})` : (reason?.message ?? cause.message);
-  const probe = !silent && /tim(ed|e) ?out/i.test(cause.message) ? 'silent' : undefined;
-  return new StoreError(local ? 'START_FAILED' : 'CONNECT_FAILED', what, {
-    cause,
-    rpcCode,
-    figures: {
-      // An error answer, and a missing program, stay as they are; an end or a silence may be of the moment.
-      retryable: rpcCode === undefined,
-      ...(silent && { timeoutMs: options.timeoutMs }),
-      ...(probe && { probe }),
-      ...(typeof status === 'number' && { status }),
-    },
-  });
-}
-
-/** The SDK hides the transport's own error below `cause` or `data.cause`. */
-function unwrap(error: Error): Error {
-  let at = error;
-  for (let depth = 0; depth < 5; depth++) {
-    const next = at.cause ?? (at as { data?: { cause?: unknown } }).data?.cause;
-    if (!(next instanceof Error)) return at;
-    if (next instanceof StoreError) return next;
-    at = next;
-  }
-  return error;
+  if (error.rpcCode !== undefined) return MODERN_ONLY_CODES.includes(error.rpcCode);
+  // Over HTTP nobody begins in the legacy era who did not know it from before, and it may be so no longer.
+  return definition.kind === 'http' && NO_SUCH_REQUEST.includes(error.figures?.['status']);
 }

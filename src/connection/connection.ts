@@ -4,6 +4,7 @@ import type { Client, DiscoverResult, Implementation, ServerCapabilities } from 
 import type { Clock } from '../_util/clock.js';
 import { isStoreError, StoreError } from '../errors.js';
 import type { Channel, RequestOptions, RpcResult } from './channel.js';
+import { type Redact, redactedData } from './redact.js';
 
 /** What a server says outside of a call. */
 export type ServerNotice =
@@ -28,6 +29,8 @@ export interface ConnectionParts {
   /** Requests that it carries at a time. */
   capacity: number;
   clock: Clock;
+  /** Takes the endpoint's secrets out of what the server logs. */
+  redact: Redact;
   pid: number | undefined;
   sockets: (() => SocketFigures) | undefined;
 }
@@ -58,6 +61,7 @@ export class Connection {
   readonly #client: Client;
   readonly #channel: Channel;
   readonly #clock: Clock;
+  readonly #redact: Redact;
   readonly #sockets: (() => SocketFigures) | undefined;
   #answered = false;
   #closed = false;
@@ -68,6 +72,7 @@ export class Connection {
     this.#client = client;
     this.#channel = channel;
     this.#clock = parts.clock;
+    this.#redact = parts.redact;
     this.#sockets = parts.sockets;
     this.capacity = parts.capacity;
     this.pid = parts.pid;
@@ -79,6 +84,7 @@ export class Connection {
     this.discover = client.getDiscoverResult();
     this.lastUsedAt = parts.clock.now();
     client.onclose = () => this.#ended(channel.closeReason ?? new Error('the connection ended'));
+    channel.onretire = (reason) => this.#ended(reason);
     client.fallbackNotificationHandler = (notification) => {
       this.#notice(notification.method, (notification.params ?? {}) as Record<string, unknown>);
       return Promise.resolve();
@@ -209,7 +215,7 @@ export class Connection {
         kind: 'log',
         level: String(params['level'] ?? 'info'),
         logger: typeof params['logger'] === 'string' ? params['logger'] : undefined,
-        data: params['data'],
+        data: redactedData(params['data'], this.#redact),
       });
   }
 }

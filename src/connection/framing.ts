@@ -6,14 +6,14 @@ import { isAscii } from 'node:buffer';
 export interface FrameSink {
   /** One parsed JSON value that is an object or an array. */
   message(value: unknown): void;
-  /** A line that is no JSON message; servers print such noise. Cut to `NOISE_CHARS`. */
+  /** A line that is no JSON message; servers print such noise. Cut to `NOISE_CHARS`, more than is shown of it. */
   noise(line: string): void;
   /** A line over the limit was thrown away. `edges` has its first and last KiB, for finding the id in it. */
   tooLarge(edges: string): void;
 }
 
 const NEWLINE = 0x0a;
-const NOISE_CHARS = 512;
+const NOISE_CHARS = 2_048;
 const EDGE_BYTES = 1024;
 
 /**

@@ -3,7 +3,7 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { PROTOCOL_VERSION_META_KEY } from '@modelcontextprotocol/client';
 import { StoreError } from '../errors.js';
-import { redacting } from './redact.js';
+import { httpSecrets, type Redact, redacting } from './redact.js';
 
 /** Derived from the connection or the message: nobody may set them from outside, or header and body could disagree. */
 const OWNED: ReadonlySet<string> = new Set([
@@ -120,14 +120,7 @@ export function headerOf(
 }
 
 /** Takes configured secrets out of a text that a server sent: it may echo what it was given. */
-export function redactor(url: URL, headers: readonly string[]): (text: string) => string {
-  const secrets: string[] = [];
-  for (let at = 1; at < headers.length; at += 2) {
-    const value = headers[at]!;
-    secrets.push(value);
-    // `Bearer abc`: the server may well echo only the second half.
-    secrets.push(...value.split(/\s+/).slice(1));
-  }
-  secrets.push(...url.searchParams.values(), url.password, url.search);
-  return redacting(secrets);
+export function redactor(url: URL, headers: readonly string[]): Redact {
+  const values = headers.filter((_, at) => at % 2 === 1);
+  return redacting(httpSecrets(url, values));
 }

@@ -9,6 +9,7 @@ import { claimedVersion, configuredHeaders, headerOf, redactor } from './http-he
 import { SocketPool } from './http-sockets.js';
 import { deliver } from './messages.js';
 import type { Pending } from './pending.js';
+import type { Redact } from './redact.js';
 
 export interface HttpOptions {
   readonly url: URL;
@@ -49,7 +50,7 @@ const DEFAULT_MAX_MESSAGE_BYTES = 10 * 1024 * 1024;
 
 export class HttpLink implements Peer, ExchangeLimits {
   readonly label: string;
-  readonly redact: (text: string) => string;
+  readonly redact: Redact;
   readonly clock: Clock;
   readonly maxMessageBytes: number;
   readonly writeTimeoutMs: number;

@@ -9,6 +9,7 @@ import { ListenStream } from './http-listen.js';
 import { postRequest } from './http-request.js';
 import { sendMessage } from './http-send.js';
 import { Pending, type PendingRequest } from './pending.js';
+import { redactedError } from './redact.js';
 
 export type { HttpOptions } from './http-link.js';
 
@@ -29,7 +30,11 @@ export class HttpChannel implements Channel {
   #cancellations = 0;
 
   constructor(options: HttpOptions) {
-    this.#pending = new Pending(options.clock, (request, reason) => this.#cancel(request, reason));
+    this.#pending = new Pending(
+      options.clock,
+      (request, reason) => this.#cancel(request, reason),
+      (error) => redactedError(error, this.#link.redact),
+    );
     this.#link = new HttpLink(options, this, this.#pending);
   }
 

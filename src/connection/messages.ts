@@ -4,6 +4,7 @@ import type { JSONRPCMessage, Progress } from '@modelcontextprotocol/client';
 import { StoreError } from '../errors.js';
 import type { Channel } from './channel.js';
 import type { Pending, PendingRequest, RpcAnswer } from './pending.js';
+import type { UnaskedBudget } from './unasked.js';
 
 /** Does this request carry a progress token? It does where silence is bounded, so that a working server can show life. */
 function wantsProgress(request: PendingRequest): boolean {
@@ -57,11 +58,19 @@ export function stringify(value: unknown): string {
   }
 }
 
-/** Routes one parsed message: answers and progress of our own requests to `pending`, all the rest to the SDK. */
-export function deliver(value: unknown, pending: Pending, channel: Pick<Channel, 'onmessage' | 'onerror'>): void {
+/**
+ * Routes one parsed message: answers and progress of our own requests to `pending`, all the rest to the SDK, as far as
+ * the budget for what the server says unasked allows.
+ */
+export function deliver(
+  value: unknown,
+  pending: Pending,
+  channel: Pick<Channel, 'onmessage' | 'onerror'>,
+  budget?: UnaskedBudget,
+): void {
   if (Array.isArray(value)) {
     // Batches belong to the 2025-03-26 revision; each member counts for itself.
-    for (const member of value) if (!Array.isArray(member)) deliver(member, pending, channel);
+    for (const member of value) if (!Array.isArray(member)) deliver(member, pending, channel, budget);
     return;
   }
   // A number or null is no message, and what a server writes must never throw here.
@@ -69,18 +78,28 @@ export function deliver(value: unknown, pending: Pending, channel: Pick<Channel,
   const message = value as { id?: unknown; method?: unknown; params?: { progressToken?: unknown } };
   if (message.method === undefined) {
     if (typeof message.id === 'string' && (pending.has(message.id) || isOurs(message.id))) {
-      pending.settle(message as RpcAnswer);
+      if (!pending.settle(message as RpcAnswer)) budget?.count();
       return;
     }
-  } else if (message.method === 'notifications/progress') {
-    const { progressToken, ...progress } = (message.params ?? {}) as { progressToken?: unknown };
-    if (typeof progressToken === 'string') {
-      pending.progress(progressToken, progress as Progress);
-      return;
+    // It may be what the SDK waits for, and so passes in any case.
+    budget?.count();
+  } else {
+    if (message.method === 'notifications/progress') {
+      const { progressToken, ...progress } = (message.params ?? {}) as { progressToken?: unknown };
+      if (typeof progressToken === 'string') {
+        if (!pending.progress(progressToken, progress as Progress)) budget?.count();
+        return;
+      }
     }
+    if (budget?.take(message, message.id === undefined) === false) return;
   }
+  handOn(value as JSONRPCMessage, channel);
+}
+
+/** Gives a message to the SDK. */
+export function handOn(message: JSONRPCMessage, channel: Pick<Channel, 'onmessage' | 'onerror'>): void {
   try {
-    channel.onmessage?.(value as JSONRPCMessage);
+    channel.onmessage?.(message);
   } catch (error) {
     channel.onerror?.(error as Error);
   }

@@ -37,16 +37,25 @@ export class Pending {
   readonly #requests = new Map<string, PendingRequest>();
   readonly #clock: Clock;
   readonly #cancel: (request: PendingRequest, reason: string) => void;
+  readonly #shown: (error: Error) => Error;
   #nextId = 0;
   #timer: Timer | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
   /** Answers to nobody: late, doubled or invented ones. */
   ignored = 0;
 
-  /** @param cancel - tells the server that a request that was sent is given up; called before its promise rejects */
-  constructor(clock: Clock, cancel: (request: PendingRequest, reason: string) => void) {
+  /**
+   * @param cancel - tells the server that a request that was sent is given up; called before its promise rejects
+   * @param shown - what may be told of an error in which the server's own words may stand
+   */
+  constructor(
+    clock: Clock,
+    cancel: (request: PendingRequest, reason: string) => void,
+    shown: (error: Error) => Error = (error) => error,
+  ) {
     this.#clock = clock;
     this.#cancel = cancel;
+    this.#shown = shown;
   }
 
   get size(): number {
@@ -105,7 +114,8 @@ export class Pending {
     this.#remove(request);
     const { result, error } = answer;
     if (error === undefined && typeof result === 'object' && result !== null) request.resolve(result as RpcResult);
-    else request.reject(result === undefined && error !== undefined ? rpcError(error) : malformed(request));
+    else
+      request.reject(result === undefined && error !== undefined ? this.#shown(rpcError(error)) : malformed(request));
     return true;
   }
 
@@ -126,7 +136,7 @@ export class Pending {
   fail(request: PendingRequest, error: Error): void {
     if (this.#requests.get(request.id) !== request) return;
     this.#remove(request);
-    request.reject(error);
+    request.reject(this.#shown(error));
   }
 
   /** Tells the server that nobody waits any more for what was sent; `failAll` then tells the callers. */

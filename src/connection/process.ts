@@ -2,6 +2,7 @@
 
 import type { ChildProcess } from 'node:child_process';
 import { spawn as nodeSpawn } from 'node:child_process';
+import { StringDecoder } from 'node:string_decoder';
 import crossSpawn from 'cross-spawn';
 import type { Clock } from '../_util/clock.js';
 import { forgetChild, recordChild } from './earlier-run.js';
@@ -53,7 +54,7 @@ export interface ProcessOptions {
   /** Where children are noted, so that a later process can end what this one could not. */
   stateDir?: string | undefined;
   clock: Clock;
-  /** Each chunk of stderr, after it went into the ring. */
+  /** Each chunk of stderr, after it went into the ring; a character that is split over two comes with the second. */
   onStderr?: ((text: string) => void) | undefined;
 }
 
@@ -116,12 +117,13 @@ export class ServerProcess {
     });
     this.ended = new Promise((resolve) => child.once('close', () => resolve()));
     child.stderr?.on('error', () => {});
+    const decoder = new StringDecoder('utf8');
     child.stderr?.on('data', (chunk: Buffer) => {
       this.#ring.push(chunk);
       this.#ringBytes += chunk.length;
       while (this.#ringBytes - this.#ring[0]!.length >= STDERR_RING_BYTES)
         this.#ringBytes -= this.#ring.shift()!.length;
-      onStderr?.(chunk.toString('utf8'));
+      onStderr?.(decoder.write(chunk));
     });
   }
 

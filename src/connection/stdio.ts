@@ -5,14 +5,18 @@ import type { Clock, Timer } from '../_util/clock.js';
 import { StoreError } from '../errors.js';
 import type { Channel, RequestOptions, RpcResult } from './channel.js';
 import { Framer, idIn } from './framing.js';
-import { deliver, encode } from './messages.js';
+import { deliver, encode, handOn } from './messages.js';
 import { Pending, type PendingRequest } from './pending.js';
 import { ServerProcess } from './process.js';
-import { processSecrets, redacting } from './redact.js';
+import { processSecrets, type Redact, RedactedLines, redactedError, redacting } from './redact.js';
+import { UnaskedBudget } from './unasked.js';
 
 /** About twenty small answers. */
 const PIECE_BYTES = 2 * 1024;
 const NEWLINE = 0x0a;
+/** What is shown of a line of noise, and of stderr in an error. */
+const NOISE_CHARS = 512;
+const STDERR_CHARS = 2_048;
 
 export interface StdioOptions {
   command: string;
@@ -35,11 +39,14 @@ export class StdioChannel implements Channel {
   onclose?: (() => void) | undefined;
   onerror?: ((error: Error) => void) | undefined;
   onmessage?: Channel['onmessage'];
+  onretire?: Channel['onretire'];
 
   readonly #options: StdioOptions;
   readonly #pending: Pending;
   readonly #framer: Framer;
-  readonly #redact: (text: string) => string;
+  readonly #unasked: UnaskedBudget;
+  readonly #redact: Redact;
+  readonly #stderr: RedactedLines;
   #process: ServerProcess | undefined;
   #starting: Promise<void> | undefined;
   /** Lines that wait to be written, and beside each the request of ours that it belongs to. */
@@ -57,12 +64,22 @@ export class StdioChannel implements Channel {
 
   constructor(options: StdioOptions) {
     this.#redact = redacting(processSecrets(options.env, options.args));
-    this.#options = { ...options, onStderr: options.onStderr && ((text) => options.onStderr?.(this.#redact(text))) };
-    this.#pending = new Pending(options.clock, (request, reason) => this.#cancel(request, reason));
+    this.#stderr = new RedactedLines(this.#redact, (text) => options.onStderr?.(text));
+    this.#options = { ...options, onStderr: options.onStderr && ((text) => this.#stderr.push(text)) };
+    this.#pending = new Pending(
+      options.clock,
+      (request, reason) => this.#cancel(request, reason),
+      (error) => redactedError(error, this.#redact),
+    );
+    this.#unasked = new UnaskedBudget(
+      options.clock,
+      (message) => handOn(message as JSONRPCMessage, this),
+      (reason) => this.onretire?.(reason),
+    );
     this.#framer = new Framer(
       {
-        message: (value) => deliver(value, this.#pending, this),
-        noise: (line) => options.onNoise?.(this.#redact(line)),
+        message: (value) => deliver(value, this.#pending, this, this.#unasked),
+        noise: (line) => options.onNoise?.(this.#redact(line).slice(0, NOISE_CHARS)),
         tooLarge: (edges) => this.#tooLarge(edges),
       },
       options.maxMessageBytes,
@@ -95,6 +112,7 @@ export class StdioChannel implements Channel {
     const server = await ServerProcess.start(this.#options);
     this.#process = server;
     const { stdin, stdout } = server.child;
+    void server.ended.then(() => this.#stderr.end());
     stdout!.on('data', (chunk: Buffer) => this.#read(chunk));
     stdout!.on('error', () => {});
     // EPIPE is the child's end seen from here; its exit says more and follows at once.
@@ -231,7 +249,10 @@ export class StdioChannel implements Channel {
 
   #lost(): void {
     const server = this.#process!;
-    const tail = this.#redact(server.stderrTail());
+    // Cut after that: a secret at the cut would no longer be known as one.
+    const tail = this.#redact(server.stderrTail(4 * STDERR_CHARS))
+      .slice(-STDERR_CHARS)
+      .trim();
     this.#end(new Error(`the server ${server.exitText()}${tail ? `; stderr: ${tail}` : ''}`));
     void server.stop(0);
   }
@@ -244,6 +265,7 @@ export class StdioChannel implements Channel {
     this.#lines = [];
     this.#owners = [];
     this.#handing = [];
+    this.#unasked.close();
     this.#pending.failAll(reason);
     this.onclose?.();
   }

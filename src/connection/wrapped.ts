@@ -6,6 +6,7 @@ import { asError, StoreError } from '../errors.js';
 import type { Channel, RequestOptions, RpcResult } from './channel.js';
 import { deliver, stringify, wireParams } from './messages.js';
 import { Pending, type PendingRequest } from './pending.js';
+import { type Redact, redactedError, redacting } from './redact.js';
 
 export class WrappedChannel implements Channel {
   onclose?: (() => void) | undefined;
@@ -18,12 +19,17 @@ export class WrappedChannel implements Channel {
   #closed = false;
   #reason: Error | undefined;
 
-  constructor(inner: Transport, clock: Clock) {
+  /** @param redact - takes out of errors what the other end may have echoed */
+  constructor(inner: Transport, clock: Clock, redact: Redact = redacting([])) {
     this.#inner = inner;
-    this.#pending = new Pending(clock, (request, reason) => this.#cancel(request, reason));
+    this.#pending = new Pending(
+      clock,
+      (request, reason) => this.#cancel(request, reason),
+      (error) => redactedError(error, redact),
+    );
     inner.onmessage = (message) => deliver(message, this.#pending, this);
     inner.onerror = (error) => {
-      this.#reason ??= error;
+      this.#reason ??= redactedError(error, redact);
       this.onerror?.(error);
     };
     inner.onclose = () => this.#end();

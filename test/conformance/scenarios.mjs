@@ -1,5 +1,8 @@
 /** Knows what a client has to do in each scenario of the suite, in the verbs of the store. The service is `peer`. */
 
+/** A machine that is busy with other things is slow to start a client. */
+const PATIENCE_MS = 60_000;
+
 /** In most scenarios: lists the tools and calls each of them once. */
 async function callEach(store) {
   for (const tool of await list(store)) await store.callTool(tool.name, argumentsFor(tool));
@@ -7,8 +10,8 @@ async function callEach(store) {
 
 async function list(store) {
   // Where there is no list, this says why; the list alone would be empty.
-  await store.waitService('peer', { timeoutMs: 20_000 });
-  return store.listTools({ timeoutMs: 20_000 });
+  await store.waitService('peer', { timeoutMs: PATIENCE_MS });
+  return store.listTools({ timeoutMs: PATIENCE_MS });
 }
 
 /** Each required property with a value of its type. */

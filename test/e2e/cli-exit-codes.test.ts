@@ -2,9 +2,8 @@
 
 import { writeFileSync } from 'node:fs';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import type { ServiceConfig } from '../../src/index.js';
 import { ERROR_CODES, type ErrorCode } from '../../src/index.js';
-import { EVERYTHING, inFolder, run, useCommandLine } from '../support/command-line.js';
+import { configOf, EVERYTHING, inFolder, run, useCommandLine } from '../support/command-line.js';
 import { scripted } from '../support/harness.js';
 import { type Fault, HttpTestServer } from '../support/http-server.js';
 
@@ -12,12 +11,6 @@ useCommandLine();
 
 /** Reserved for what is to come; ends of a whole run, which `cli-signals.test.ts` shows; the batch below. */
 const ELSEWHERE: ErrorCode[] = ['FLOW_INVALID', 'TOOL_BLOCKED', 'CANCELLED', 'STORE_CLOSED', 'LIMIT_EXCEEDED'];
-
-/** The option that names a configuration with these services. */
-function config(services: Record<string, ServiceConfig>, more: object = {}): string[] {
-  writeFileSync(inFolder('c.json'), JSON.stringify({ mcpServers: services, ...more }));
-  return ['--config', 'c.json'];
-}
 
 /** A call of a server over HTTP whose answers to `method` have this fault. */
 async function faulty(method: string, fault: Fault): Promise<string[]> {
@@ -37,7 +30,7 @@ const status = (code: number): Fault => ({ kind: 'status', status: code, body: '
 
 /** What ends in each code. */
 const CASES: Partial<Record<ErrorCode, () => string[] | Promise<string[]>>> = {
-  CONFIG_INVALID: () => ['call', 's', 'echo', ...config({ s: { command: '${NOT_SET_ANYWHERE}' } })],
+  CONFIG_INVALID: () => ['call', 's', 'echo', ...configOf({ s: { command: '${NOT_SET_ANYWHERE}' } })],
   OPTION_INVALID: () => ['list', '--no-such-option'],
   ARGUMENTS_INVALID: () => ['call', '--stdio', EVERYTHING, 'echo', '--validate'],
   NOT_TRUSTED: () => {
@@ -46,24 +39,24 @@ const CASES: Partial<Record<ErrorCode, () => string[] | Promise<string[]>>> = {
   },
   SERVICE_UNKNOWN: () => ['call', 'nope', 'echo'],
   TOOL_UNKNOWN: () => ['call', '--stdio', EVERYTHING, 'ecko'],
-  TOOL_AMBIGUOUS: () => ['call', 'echo', ...config({ a: scripted(), b: scripted() })],
-  SERVICE_EXISTS: () => ['add', 's', ...config({ s: { command: 'x' } }), '--', 'y'],
+  TOOL_AMBIGUOUS: () => ['call', 'echo', ...configOf({ a: scripted(), b: scripted() })],
+  SERVICE_EXISTS: () => ['add', 's', ...configOf({ s: { command: 'x' } }), '--', 'y'],
   SPAWN_FAILED: () => ['call', '--stdio', 'no-such-command', 'echo'],
   START_FAILED: () => [
     'call',
     's',
     'echo',
-    ...config({ s: scripted({ exitAtStart: { code: 3, stderr: 'no licence' } }) }),
+    ...configOf({ s: scripted({ exitAtStart: { code: 3, stderr: 'no licence' } }) }),
   ],
   CONNECT_FAILED: async () => ['call', await closedPort(), 'echo'],
-  SERVICE_DOWN: () => ['call', 's', 'echo', ...config({ s: scripted({}, { disabled: true }) })],
+  SERVICE_DOWN: () => ['call', 's', 'echo', ...configOf({ s: scripted({}, { disabled: true }) })],
   TOOL_ERROR: () => ['call', '--stdio', EVERYTHING, 'echo'],
   RPC_ERROR: () => ['prompt', 'get', '--stdio', EVERYTHING, 'nope'],
-  TIMEOUT: () => ['call', 's', 'hang', '--timeout-ms', '3000', ...config({ s: scripted() })],
+  TIMEOUT: () => ['call', 's', 'hang', '--timeout-ms', '3000', ...configOf({ s: scripted() })],
   RATE_LIMITED: () => faulty('tools/call', status(429)),
   AUTH_REQUIRED: () => faulty('initialize', status(401)),
   FORBIDDEN: () => faulty('tools/call', status(403)),
-  OUTCOME_UNKNOWN: () => ['call', 's', 'exit', 'code:=7', ...config({ s: scripted() })],
+  OUTCOME_UNKNOWN: () => ['call', 's', 'exit', 'code:=7', ...configOf({ s: scripted() })],
   PROTOCOL_ERROR: () => faulty('tools/call', { kind: 'body', contentType: 'text/html', body: '<html>' }),
   MESSAGE_TOO_LARGE: () => [
     'call',
@@ -71,7 +64,7 @@ const CASES: Partial<Record<ErrorCode, () => string[] | Promise<string[]>>> = {
     'huge',
     `bytes:=${12 * 1024 * 1024}`,
     'id=first',
-    ...config({ s: scripted() }),
+    ...configOf({ s: scripted() }),
   ],
   FILE_FAILED: () => ['list', '--config', 'missing.json'],
 };
@@ -93,7 +86,7 @@ describe('an exit code', () => {
 
   it('of LIMIT_EXCEEDED is that of the table, where a batch floods a service', async () => {
     const performance = { calls: { maxConcurrentCalls: 1, queueLimit: 1 } };
-    const where = config({ s: scripted() }, { performance });
+    const where = configOf({ s: scripted() }, { performance });
     const input = '{"tool":"s__sleep","arguments":{"ms":500}}\n'.repeat(3);
     const done = await run(['batch', '-', ...where], { input });
     expect(done.code).toBe(ERROR_CODES.LIMIT_EXCEEDED.exit);

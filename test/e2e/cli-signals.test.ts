@@ -1,8 +1,8 @@
 /** What signals do to a command that runs: calls are cancelled or finished, and no process is left. */
 
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { ended, inFolder, ok, start, useCommandLine } from '../support/command-line.js';
+import { configOf, ended, ok, start, useCommandLine } from '../support/command-line.js';
 import { allGone, gone, scripted, starts, temporaryPath } from '../support/harness.js';
 import { until } from '../support/waiting.js';
 
@@ -69,11 +69,10 @@ describe.skipIf(process.platform === 'win32')('a signal', () => {
   async function batchOf(effect: { ms?: number; end?: 'hang' }) {
     const ledger = temporaryPath('ledger');
     const services = { a: scripted({ ledger }), b: scripted({ ledger, stubborn: true, fork: true }) };
-    writeFileSync(inFolder('c.json'), JSON.stringify({ mcpServers: services }));
     const calls = Array.from({ length: 400 }, (_, id) =>
       JSON.stringify({ tool: `${id % 2 ? 'a' : 'b'}__effect`, arguments: { id, ...effect } }),
     );
-    const child = start(['batch', '-', '--concurrency', '40', '--config', 'c.json']);
+    const child = start(['batch', '-', '--concurrency', '40', ...configOf(services)]);
     child.stdin!.end(calls.join('\n'));
     const end = ended(child);
     const executed = (): number[] =>

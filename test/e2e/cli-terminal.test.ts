@@ -3,8 +3,7 @@
 import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { delimiter } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { ServiceConfig } from '../../src/index.js';
-import { inFolder, useCommandLine } from '../support/command-line.js';
+import { configOf, inFolder, useCommandLine } from '../support/command-line.js';
 import { allGone, scripted, starts } from '../support/harness.js';
 import { hasTerminal, onTerminal } from '../support/terminal.js';
 import { until } from '../support/waiting.js';
@@ -23,11 +22,6 @@ function slowNpx(seconds: number): Record<string, string> {
   return { PATH: `${inFolder('bin')}${delimiter}${process.env['PATH']}` };
 }
 
-function config(services: Record<string, ServiceConfig>, more: object = {}): string[] {
-  writeFileSync(inFolder('c.json'), JSON.stringify({ mcpServers: services, ...more }));
-  return ['--config', 'c.json'];
-}
-
 describe.skipIf(!hasTerminal)('on a terminal', () => {
   it.each([
     [['call', '--stdio', 'npx -y some-server', 'echo', 'text=hi'], 'hi'],
@@ -43,7 +37,7 @@ describe.skipIf(!hasTerminal)('on a terminal', () => {
   });
 
   it('a server that another command starts is only said to be starting', async () => {
-    const where = config({ s: scripted({ startDelayMs: 4_000 }) });
+    const where = configOf({ s: scripted({ startDelayMs: 4_000 }) });
     const terminal = onTerminal(['call', 's', 'echo', 'text=hi', ...where]);
     await terminal.shows('s: still starting');
     expect(await terminal.ended).toBe(0);
@@ -52,7 +46,7 @@ describe.skipIf(!hasTerminal)('on a terminal', () => {
 
   it('an input is asked for when its service starts, and a secret is not shown', async () => {
     const inputs = [{ id: 'tok', type: 'promptString', description: 'The token', password: true }];
-    const where = config({ s: scripted({}, { env: { TOKEN: '${input:tok}' } }) }, { inputs });
+    const where = configOf({ s: scripted({}, { env: { TOKEN: '${input:tok}' } }) }, { inputs });
     const terminal = onTerminal(['call', 's', 'env', 'name=TOKEN', ...where]);
     await terminal.shows('The token: ');
     terminal.type('abc\r');
@@ -72,7 +66,7 @@ describe.skipIf(!hasTerminal)('on a terminal', () => {
 
   it('Ctrl-C ends a call and its server', async () => {
     const service = scripted({ fork: true });
-    const terminal = onTerminal(['call', 's', 'hang', '--progress', ...config({ s: service })]);
+    const terminal = onTerminal(['call', 's', 'hang', '--progress', ...configOf({ s: service })]);
     await until(() => existsSync(service.pidFile), 'the server runs');
     await new Promise((done) => setTimeout(done, 500));
     terminal.type(CTRL_C);
@@ -82,7 +76,7 @@ describe.skipIf(!hasTerminal)('on a terminal', () => {
 
   it('Ctrl-C twice ends it at once, and leaves no process, however stubborn (F38)', async () => {
     const services = [1, 2, 3].map(() => scripted({ stubborn: true, fork: true }));
-    const where = config(Object.fromEntries(services.map((service, i) => [`s${i}`, service])));
+    const where = configOf(Object.fromEntries(services.map((service, i) => [`s${i}`, service])));
     const calls = services.flatMap((_, i) => Array.from({ length: 20 }, () => ({ tool: `s${i}__hang` })));
     writeFileSync(inFolder('calls.jsonl'), calls.map((call) => JSON.stringify(call)).join('\n'));
     const terminal = onTerminal(['batch', 'calls.jsonl', '--concurrency', '60', ...where]);

@@ -1,11 +1,11 @@
 /** The command line on real servers: services added, seen, used and removed. */
 
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import {
   addScripted,
+  configOf,
   EVERYTHING,
-  inFolder,
   json,
   ok,
   ownConfig,
@@ -102,27 +102,22 @@ describe('a user without any configuration', () => {
 });
 
 describe('an input of the configuration', () => {
-  const write = (services: Record<string, unknown>, inputs: unknown[] = []): void =>
-    writeFileSync(inFolder('c.json'), JSON.stringify({ inputs, mcpServers: services }));
-  const where = ['--config', 'c.json'];
-
   it('is answered with --input', async () => {
-    const { command, args } = scripted();
-    write({ a: { command, args, env: { TOKEN: '${input:tok}' } } }, [{ id: 'tok' }]);
+    const where = configOf({ a: scripted({}, { env: { TOKEN: '${input:tok}' } }) }, { inputs: [{ id: 'tok' }] });
     const failed = await run(['call', 'a', 'echo', ...where]);
     expect(failed).toMatchObject({ code: 3, stderr: expect.stringContaining('--input tok=') });
     expect(await ok('call', 'a', 'env', 'name=TOKEN', ...where, '--input', 'tok=abc')).toBe('abc\n');
   });
 
   it('is no problem while nothing starts: list and get say that it will be asked for', async () => {
-    write(
+    const where = configOf(
       {
         address: { url: 'https://${input:host}/mcp' },
         command: { command: 'x', env: { A: '${input:user}', B: '${input:tok}' } },
         preset: { url: 'https://${input:known}/mcp' },
         broken: { command: 'x', env: { A: '${NOT_SET_ANYWHERE}' } },
       },
-      [{ id: 'known', default: 'example.com' }],
+      { inputs: [{ id: 'known', default: 'example.com' }] },
     );
     const { services }: { services: object[] } = await json('list', ...where);
     expect(services).toEqual([

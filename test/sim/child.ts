@@ -21,8 +21,9 @@ export class SimChild extends EventEmitter {
   onLine: (line: string) => void = () => {};
   onEnd: () => void = () => {};
   onTerm: () => void = () => this.exit(null, 'SIGTERM');
-  /** A process of its group that keeps its pipes open after its end. */
+  /** A process of its group that keeps its pipes open after its end, and ends at SIGTERM or not. */
   grandchild = false;
+  deafGrandchild = false;
   exited = false;
   #taken: Buffer[] = [];
   /** Bytes in the pipe of a program that does not read, and the writer that waits for room. */
@@ -100,14 +101,11 @@ export class SimChild extends EventEmitter {
     if (!this.alive) throw Object.assign(new Error('kill ESRCH'), { code: 'ESRCH' });
     this.world.trace(`process ${this.pid} gets ${signal}`);
     this.world.loop.after(1, () => {
-      if (signal !== 'SIGKILL') {
-        if (!this.exited) this.onTerm();
-        return;
-      }
-      this.exit(null, 'SIGKILL');
-      if (!this.grandchild) return;
+      if (signal === 'SIGKILL') this.exit(null, signal);
+      else if (!this.exited) this.onTerm();
+      if (!this.grandchild || (signal !== 'SIGKILL' && this.deafGrandchild)) return;
       this.grandchild = false;
-      this.#hangUp();
+      if (this.exited) this.#hangUp();
     });
   }
 

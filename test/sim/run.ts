@@ -32,6 +32,7 @@ let world: World;
 
 system.spawn = ((command: string) => spawn(world, command)) as unknown as typeof system.spawn;
 system.kill = (pid, signal) => kill(world, pid, signal);
+system.groupLives = (group) => world.children.get(group)?.alive ?? false;
 network.connector = (options) => connector(() => world, options as { timeout?: number | null });
 process.on('unhandledRejection', (reason) =>
   world.fail(`unhandled rejection: ${(reason as Error)?.stack ?? String(reason)}`),

@@ -55,6 +55,7 @@ export class StdioProgram implements Program {
     const { loop } = this.#world;
     const { random } = server;
     child.grandchild = faults.forks;
+    child.deafGrandchild = faults.immortal;
     const line: Line = {
       send: (message) => child.say(`${JSON.stringify(message)}\n`, random.chance(0.1) ? random.int(2, 4) : 1),
       noise: () => child.say(random.pick(['ready\n', '\n', '{"half": \n', '[]\n', '\ufeffhello\r\n', '{}\n'])),

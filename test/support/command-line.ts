@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { beforeAll, beforeEach, expect } from 'vitest';
 // @ts-expect-error: a script of the project, plain JavaScript.
 import { build } from '../../scripts/build.mjs';
+import type { ServiceConfig } from '../../src/index.js';
 import { afterwards, cleanUpAfterEach, npmServer, scripted, temporaryPath } from './harness.js';
 
 export const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
@@ -46,6 +47,12 @@ export function userEnv(env: Record<string, string> = {}): Record<string, string
 export const ownConfig = (): string => join(user.home, '.mcpstore', 'mcp.json');
 /** A path in the working folder. */
 export const inFolder = (...path: string[]): string => join(user.folder, ...path);
+
+/** Writes a configuration with these services. @returns the option that names it */
+export function configOf(services: Record<string, ServiceConfig>, more: object = {}): string[] {
+  writeFileSync(inFolder('c.json'), JSON.stringify({ mcpServers: services, ...more }));
+  return ['--config', 'c.json'];
+}
 
 /** Starts `mcpstore`; it is killed after the test where it still runs. */
 export function start(args: readonly string[], env: Record<string, string> = {}): ChildProcess {

@@ -12,7 +12,7 @@
  *   process ends then
  *
  * Beside the tools of behaviour.mjs: `effect`, `exit`, `raw` (writes `lines`, `$ID` being the request's id),
- * `huge`, `flood`, `deaf`, `env`, `after_cancel`.
+ * `huge`, `flood`, `deaf`, `env`, `after_cancel`, `spam` (says things unasked: `count` of them, or without end).
  */
 
 import { spawn } from 'node:child_process';
@@ -29,7 +29,7 @@ const log = [];
 /** This start included. */
 let starts = 1;
 
-const EXTRA_TOOLS = ['effect', 'exit', 'raw', 'huge', 'flood', 'deaf', 'env', 'after_cancel', 'received'];
+const EXTRA_TOOLS = ['effect', 'exit', 'raw', 'huge', 'flood', 'deaf', 'env', 'after_cancel', 'received', 'spam'];
 for (const name of EXTRA_TOOLS) behaviour.tools.push({ name, inputSchema: { type: 'object' } });
 
 start();
@@ -212,6 +212,20 @@ const EXTRA = {
     process.stdin.destroy();
     setTimeout(() => process.exit(9), ms ?? 200);
     return text('deaf');
+  },
+  /** Writes `count` lines as the pipe takes them, `$N` being their number; then, or at once where there is no end, answers. */
+  async spam({ line, count }, id) {
+    const write = async () => {
+      for (let n = 0; n < (count ?? Number.POSITIVE_INFINITY); n += 50) {
+        let lines = '';
+        for (let i = n; i < n + 50; i++) lines += `${line.replaceAll('$N', i)}\n`;
+        if (!process.stdout.write(lines)) await new Promise((resolve) => process.stdout.once('drain', resolve));
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    };
+    if (count === undefined) void write();
+    else await write();
+    return text(`spam ${id}`);
   },
   env: async ({ name }) => text(process.env[name] ?? ''),
   /** Answers only once it was cancelled. */

@@ -319,6 +319,31 @@ describe('a list', () => {
     await close(store);
   });
 
+  it('that is missing is told with the service’s name before it, whatever the reason', async () => {
+    const { clock, store } = await open({ late: ['x'], dead: ['y'] }, {}, (of) => {
+      of['late']!.answers.list = false;
+      of['dead']!.onConnect = () => {
+        throw new Error('no licence');
+      };
+    });
+    await store.addService('unset', { command: '${NO_SUCH_VARIABLE}' });
+    const agent = store.forAgent('ann', { services: ['dead'] });
+    await within(clock, store.listTools(), 11_000);
+    const problems = store.problems();
+    expect(problems.map(({ service, code }) => [service, code])).toEqual([
+      ['late', 'TIMEOUT'],
+      ['dead', 'SERVICE_DOWN'],
+      ['unset', 'CONFIG_INVALID'],
+    ]);
+    for (const { service, message, error } of [...problems, ...agent.problems()]) {
+      expect(message.startsWith(`${service}: `), message).toBe(true);
+      expect([error.message, error.service]).toEqual([message, service]);
+      expect(message.split(`${service}: `)).toHaveLength(2);
+    }
+    expect(store.problems()).toEqual(problems);
+    await close(store);
+  });
+
   it('starts nothing where only snapshots are asked for', async () => {
     const { store, of } = await open({ a: ['x'] });
     store.listServices();

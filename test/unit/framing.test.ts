@@ -102,9 +102,9 @@ describe('messages in a byte stream', () => {
     expect(seen.noise).toEqual(['{"c":"\0"}', '\0{"d":1}']);
   });
 
-  it('F7: reports noise cut to 512 characters and goes on', () => {
-    const seen = frame(oneByOne(bytesOf(`${'x'.repeat(2_000)}\n{broken\nnull\n{"a":1}\n`)));
-    expect(seen.noise).toEqual(['x'.repeat(512), '{broken', 'null']);
+  it('F7: reports noise cut to 2,048 characters and goes on', () => {
+    const seen = frame(oneByOne(bytesOf(`${'x'.repeat(5_000)}\n{broken\nnull\n{"a":1}\n`)));
+    expect(seen.noise).toEqual(['x'.repeat(2_048), '{broken', 'null']);
     expect(seen.messages).toEqual([{ a: 1 }]);
   });
 

@@ -2,21 +2,15 @@
 
 import { isPair } from '../args.js';
 import type { CommandModule } from '../command.js';
-import { contentOf, listItems } from '../listing.js';
+import { contentOf, describeListing, listItems } from '../listing.js';
 import { contentText, line, summary } from '../render.js';
 import { describeTarget, isUrl, openTarget, type TargetFlags } from '../target.js';
-import { LIST_TIMEOUT_MS } from '../tool.js';
 import { pairOf, UsageError, wholeNumber } from '../usage.js';
 
 type Flags = TargetFlags & { timeoutMs?: number };
 
 export const promptList: CommandModule = {
-  describe(command) {
-    command
-      .argument('[service]', 'a service or a URL; default: all')
-      .option('--timeout-ms <n>', `longest wait; default ${LIST_TIMEOUT_MS}`, wholeNumber('--timeout-ms'));
-    describeTarget(command);
-  },
+  describe: describeListing,
   run: (run, [service]: [string | undefined], flags: Flags) =>
     listItems(run, service, flags, {
       list: (scope, options) => scope.listPrompts(options),

@@ -1,21 +1,12 @@
 /** Knows `mcpstore resource`: what services offer to read, and reading it. */
 
-import type { Command } from 'commander';
 import type { CommandModule } from '../command.js';
-import { contentOf, type ListedItem, listItems } from '../listing.js';
+import { contentOf, describeListing, type ListedItem, listItems } from '../listing.js';
 import { line, resourceText, summary } from '../render.js';
 import { describeTarget, openTarget, type TargetFlags } from '../target.js';
-import { LIST_TIMEOUT_MS } from '../tool.js';
 import { UsageError, wholeNumber } from '../usage.js';
 
 type Flags = TargetFlags & { timeoutMs?: number };
-
-function describeList(command: Command): void {
-  command
-    .argument('[service]', 'a service or a URL; default: all')
-    .option('--timeout-ms <n>', `longest wait; default ${LIST_TIMEOUT_MS}`, wholeNumber('--timeout-ms'));
-  describeTarget(command);
-}
 
 const row = (item: ListedItem, key: string): string[] => [
   line(item['service']),
@@ -25,7 +16,7 @@ const row = (item: ListedItem, key: string): string[] => [
 ];
 
 export const resourceList: CommandModule = {
-  describe: describeList,
+  describe: describeListing,
   run: (run, [service]: [string | undefined], flags: Flags) =>
     listItems(run, service, flags, {
       list: (scope, options) => scope.listResources(options),
@@ -35,7 +26,7 @@ export const resourceList: CommandModule = {
 };
 
 export const resourceTemplates: CommandModule = {
-  describe: describeList,
+  describe: describeListing,
   run: (run, [service]: [string | undefined], flags: Flags) =>
     listItems(run, service, flags, {
       list: (scope, options) => scope.listResourceTemplates(options),
