@@ -87,7 +87,7 @@ async function inOneEra(
   const deadline = clock.now() + options.timeoutMs;
   let opening = openingOf(definition, known, clock);
   const asks = opening === 'auto' && stateDir !== undefined;
-  if (asks && (await wasLegacy(stateDir, definition, clock.wall()))) opening = 'legacy';
+  if (asks && known === undefined && (await wasLegacy(stateDir, definition, clock.wall()))) opening = 'legacy';
   const first = opening;
   let connection: Connection;
   try {

@@ -1,0 +1,84 @@
+/** Knows when an HTTP endpoint is asked which era it speaks, and when an earlier run's answer serves. */
+
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, expect, it } from 'vitest';
+import { type Clock, systemClock } from '../../src/_util/clock.js';
+import { type ConnectOptions, connect } from '../../src/connection/connect.js';
+import { HttpTestServer } from '../support/http-server.js';
+import { tempDir } from '../support/tmp.js';
+
+const HOUR = 3_600_000;
+const undo: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const fn of undo.splice(0)) await fn();
+});
+
+async function startServer(era: 'legacy' | 'modern', port = 0): Promise<HttpTestServer> {
+  const server = await HttpTestServer.start({ era, port });
+  undo.push(() => server.close());
+  return server;
+}
+
+/** One run: connects, and says which era was spoken after which requests. */
+async function run(
+  server: HttpTestServer,
+  stateDir: string | undefined,
+  more: { later?: number; headers?: Record<string, string> } = {},
+): Promise<string[]> {
+  const { later = 0, headers = {} } = more;
+  const clock: Clock = { ...systemClock, wall: () => Date.now() + later };
+  const limits = { timeoutMs: 5_000, writeTimeoutMs: 1_000, stopTimeoutMs: 0, maxMessageBytes: 1e6, maxInFlight: 8 };
+  const options: ConnectOptions = { clock, stateDir, sockets: { max: 1, min: 0, idleMs: 1_000 }, ...limits };
+  const from = server.seen.length;
+  const connection = await connect({ kind: 'http', url: server.url.href, headers }, options);
+  const asked = server.seen.slice(from).map((one) => one.message?.method);
+  await connection.close();
+  return [connection.era, ...['server/discover', 'initialize'].filter((method) => asked.includes(method))];
+}
+
+const ASKED = ['legacy', 'server/discover', 'initialize'];
+
+it('a legacy server is asked once in a day, and again where its URL or credentials are others', async () => {
+  const stateDir = await tempDir();
+  const server = await startServer('legacy');
+  expect(await run(server, stateDir)).toEqual(ASKED);
+  expect(await run(server, stateDir)).toEqual(['legacy', 'initialize']);
+  expect(await run(server, stateDir, { later: 23 * HOUR })).toEqual(['legacy', 'initialize']);
+  expect(await run(server, stateDir, { headers: { authorization: 'Bearer another' } })).toEqual(ASKED);
+  // It was asked the first time a day ago, however often it was used since.
+  expect(await run(server, stateDir, { later: 25 * HOUR })).toEqual(ASKED);
+  expect(await run(server, stateDir, { later: -HOUR })).toEqual(ASKED);
+  const files = await readdir(join(stateDir, 'eras'));
+  const texts = await Promise.all(files.map((file) => readFile(join(stateDir, 'eras', file), 'utf8')));
+  expect([files.length, texts.join().includes('another')]).toEqual([2, false]);
+});
+
+it('a modern server is asked each time, which is its whole handshake', async () => {
+  const stateDir = await tempDir();
+  const server = await startServer('modern');
+  for (let i = 0; i < 2; i++) expect(await run(server, stateDir)).toEqual(['modern', 'server/discover']);
+});
+
+it.each([undefined, 400, 404, 405])('a server that became modern is found out at once (%s)', async (status) => {
+  const stateDir = await tempDir();
+  const old = await startServer('legacy');
+  expect(await run(old, stateDir)).toEqual(ASKED);
+  const port = Number(old.url.port);
+  await old.close();
+  const server = await startServer('modern', port);
+  if (status !== undefined) server.fail('initialize', { kind: 'status', status, body: 'no' });
+  expect(await run(server, stateDir)).toEqual(['modern', 'server/discover', 'initialize']);
+  expect(await run(server, stateDir)).toEqual(['modern', 'server/discover']);
+});
+
+it('nothing is kept without a state folder, and a damaged file is as none', async () => {
+  const server = await startServer('legacy');
+  for (let i = 0; i < 2; i++) expect(await run(server, undefined)).toEqual(ASKED);
+  const stateDir = await tempDir();
+  await run(server, stateDir);
+  const [file] = await readdir(join(stateDir, 'eras'));
+  await writeFile(join(stateDir, 'eras', file!), '{"era":');
+  expect(await run(server, stateDir)).toEqual(ASKED);
+  expect(await run(server, join(stateDir, 'eras', file!))).toEqual(ASKED);
+});
