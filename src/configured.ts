@@ -3,6 +3,7 @@
 import { dirname } from 'node:path';
 import type { ConfigDocument, ServiceConfig } from './config/definition.js';
 import { expandService } from './config/expand.js';
+import { agentService } from './config/names.js';
 import { revisionOf } from './config/revision.js';
 import { asError, isStoreError, StoreError } from './errors.js';
 import type { Service, ServiceSpec } from './service/service.js';
@@ -21,19 +22,30 @@ export interface ConfigContext {
   inputs: Inputs | undefined;
 }
 
-/** An agent's own service, as the store names it. */
-export function agentService(agent: string, local: string): string {
-  return `${agent}.${local}`;
+/** A service of the store (`agent` undefined) or of one agent, by its name there. */
+export interface Place {
+  agent: string | undefined;
+  name: string;
+}
+
+export function fullName({ agent, name }: Place): string {
+  return agent === undefined ? name : agentService(agent, name);
+}
+
+/** Where it stands in the file. */
+export function pathOf({ servicesKey }: Pick<ConfigDocument, 'servicesKey'>, { agent, name }: Place): string[] {
+  return agent === undefined ? [servicesKey, name] : ['mcpstore', 'agents', agent, 'mcpServers', name];
 }
 
 /** One service with its variables filled in, or the error that makes this one unusable. */
 export async function specOf(
-  name: string,
+  place: Place,
   config: ServiceConfig,
   context: ConfigContext,
   document: ConfigDocument | undefined,
-  path?: readonly string[],
 ): Promise<ServiceSpec> {
+  const name = fullName(place);
+  const owner = place.agent === undefined ? undefined : { agent: place.agent, local: place.name };
   const baseDir = document?.file === undefined ? process.cwd() : dirname(document.file);
   const { inputs } = context;
   const answers = new Map((document?.inputs ?? []).map((input) => [input.id, input.default]));
@@ -49,26 +61,24 @@ export async function specOf(
       baseDir,
       input,
       document,
-      path,
+      path: document && pathOf(document, place),
     });
-    return { name, definition };
+    return { name, owner, definition };
   } catch (error) {
     const problem = isStoreError(error)
       ? error
       : new StoreError('CONFIG_INVALID', asError(error).message, { cause: error });
-    return { name, problem, config };
+    return { name, owner, problem, config };
   }
 }
 
 /** All services of a document, those of its agents included, in the order of the file. */
 export async function specsOf(document: ConfigDocument, context: ConfigContext): Promise<ServiceSpec[]> {
-  const own = [...document.services].map(([name, config]) => specOf(name, config, context, document));
+  const own = [...document.services].map(([name, config]) => ({ agent: undefined, name, config }));
   const agents = [...document.agents].flatMap(([agent, { mcpServers }]) =>
-    [...mcpServers].map(([local, config]) =>
-      specOf(agentService(agent, local), config, context, document, ['mcpstore', 'agents', agent, 'mcpServers', local]),
-    ),
+    [...mcpServers].map(([name, config]) => ({ agent, name, config })),
   );
-  return Promise.all([...own, ...agents]);
+  return Promise.all([...own, ...agents].map(({ config, ...place }) => specOf(place, config, context, document)));
 }
 
 /** Which services a change of the configuration touched. */
@@ -109,6 +119,7 @@ export function applySpecs(
 }
 
 function differs(old: Service, spec: ServiceSpec): boolean {
+  if (old.owner?.agent !== spec.owner?.agent) return true;
   if (spec.problem)
     return old.problem?.message !== spec.problem.message || revisionOf(old.config) !== revisionOf(spec.config);
   if (old.definition === undefined) return true;

@@ -6,7 +6,7 @@ import { checkServiceConfig, parseConfig } from './config/load.js';
 import { nameProblem } from './config/names.js';
 import type { ConfigEdit, ConfigFile, Saved } from './config/save.js';
 import { keepApproval } from './config/trust.js';
-import { agentService, applySpecs, type ConfigContext, specOf, specsOf } from './configured.js';
+import { applySpecs, type ConfigContext, fullName, type Place, pathOf, specOf, specsOf } from './configured.js';
 import { StoreError } from './errors.js';
 import type { Events, Logger } from './events.js';
 import { asObject, refuseUnknown } from './options.js';
@@ -44,16 +44,6 @@ export interface RegistryParts {
 /** Calls in flight when their service is replaced or removed have so long to finish. */
 const REPLACE_DRAIN_MS = 60_000;
 
-/** A service of the store (`agent` undefined) or of one agent, by its name there. */
-export interface Place {
-  agent: string | undefined;
-  name: string;
-}
-
-function fullName({ agent, name }: Place): string {
-  return agent === undefined ? name : agentService(agent, name);
-}
-
 export class Registry {
   readonly #parts: RegistryParts;
   /** Names that came from the file: what a change of it may remove. */
@@ -70,7 +60,7 @@ export class Registry {
     const { services, context } = this.#parts;
     const fromFile = document ? await specsOf(document, context) : [];
     const fromCode = Object.entries(own).map(([name, config]) =>
-      specOf(name, checkServiceConfig(name, config), context, undefined),
+      specOf({ agent: undefined, name }, checkServiceConfig(name, config), context, undefined),
     );
     for (const spec of [...fromFile, ...(await Promise.all(fromCode))]) services.add(spec);
     this.#fromFile = new Set(fromFile.map((spec) => spec.name));
@@ -102,11 +92,11 @@ export class Registry {
         checkServiceConfig(name, config);
         const full = fullName({ agent, name });
         if (services.get(full) || specs.some((spec) => spec.name === full)) throw exists(full);
-        specs.push(await specOf(full, config, context, undefined));
+        specs.push(await specOf({ agent, name }, config, context, undefined));
       }
       if (options.persist)
         await this.#persist((edit) => {
-          for (const [name, config] of configs) edit.set(pathOf(edit, { agent, name }), config);
+          for (const [name, config] of configs) edit.set(pathOf(edit.document, { agent, name }), config);
         }, options);
       for (const spec of specs) {
         // Names may have stood for another's tools until now: bare ones, and those of a service that this one hides.
@@ -128,10 +118,10 @@ export class Registry {
     const own = checkServiceConfig(place.name, config);
     const { services, context } = this.#parts;
     await this.#change(async () => {
-      const name = fullName(place);
-      const old = services.get(name);
-      const spec = await specOf(name, own, context, undefined);
-      if (options.persist) await this.#persist((edit) => edit.set(pathOf(edit, place), own), options);
+      const old = services.get(fullName(place));
+      const at = placeOf(old) ?? place;
+      const spec = await specOf(at, own, context, undefined);
+      if (options.persist) await this.#persist((edit) => edit.set(pathOf(edit.document, at), own), options);
       services.replace(spec, REPLACE_DRAIN_MS);
       if (old) this.#parts.forget(old);
     });
@@ -142,9 +132,10 @@ export class Registry {
     const { services, events, forget } = this.#parts;
     const leaving = await this.#change(async () => {
       const name = fullName(place);
-      if (options.persist) await this.#persist((edit) => void edit.remove(pathOf(edit, place)), options);
-      this.#fromFile.delete(name);
       const service = services.get(name);
+      const at = placeOf(service) ?? place;
+      if (options.persist) await this.#persist((edit) => void edit.remove(pathOf(edit.document, at)), options);
+      this.#fromFile.delete(name);
       if (service) forget(service);
       events.emit('serviceRemoved', { service: name });
       // Its calls may take long to finish: the next change need not wait for them.
@@ -203,8 +194,9 @@ export class Registry {
   }
 }
 
-function pathOf(edit: ConfigEdit, { agent, name }: Place): (string | number)[] {
-  return agent === undefined ? [edit.document.servicesKey, name] : ['mcpstore', 'agents', agent, 'mcpServers', name];
+/** Where it belongs: whoever sees the store may name an agent's own service by its full name. */
+function placeOf(service: Service | undefined): Place | undefined {
+  return service && { agent: service.owner?.agent, name: service.owner?.local ?? service.name };
 }
 
 function exists(name: string): StoreError {

@@ -6,6 +6,11 @@ const ALLOWED = /^[\p{L}\p{M}\p{N} ._:@-]+$/u;
 const OF_JAVASCRIPT = ['__proto__', 'constructor', 'prototype'];
 const MAX_LENGTH = 200;
 
+/** An agent's own service, as the store names it. */
+export function agentService(agent: string, local: string): string {
+  return `${agent}.${local}`;
+}
+
 /** What is wrong with a service name or an agent id; `undefined` for a good one. */
 export function nameProblem(name: string): string | undefined {
   if (name === '') return 'a name must not be empty';

@@ -4,7 +4,7 @@ import type { StoreError } from '../errors.js';
 import { checkPerformance, checkServiceOptions, type PerformanceOptions, type Refuse } from '../options.js';
 import type { AgentConfig, ConfigDocument, ForeignKey, InputDefinition, ServiceConfig } from './definition.js';
 import type { Path } from './json-tree.js';
-import { nameProblem } from './names.js';
+import { agentService, nameProblem } from './names.js';
 
 /** Makes the error for what stands at `path`. */
 export type Fail = (path: Path, message: string, hint?: string) => StoreError;
@@ -166,6 +166,26 @@ function checkAgents(value: unknown, fail: Fail, foreign: Foreign): Map<string, 
   return out;
 }
 
+/** The store knows each agent's own service by its full name, which has to be one service's alone. */
+function checkFullNames(
+  services: ReadonlyMap<string, ServiceConfig>,
+  agents: ReadonlyMap<string, AgentConfig>,
+  fail: Fail,
+): void {
+  const taken = new Set(services.keys());
+  for (const [agent, { mcpServers }] of agents)
+    for (const local of mcpServers.keys()) {
+      const full = agentService(agent, local);
+      if (taken.has(full))
+        throw fail(
+          ['mcpstore', 'agents', agent, 'mcpServers', local],
+          `its full name ${JSON.stringify(full)} is that of another service`,
+          'Rename one of them.',
+        );
+      taken.add(full);
+    }
+}
+
 function checkInputs(value: unknown, fail: Fail): InputDefinition[] {
   if (!Array.isArray(value)) throw fail(['inputs'], `expected an array, ${got(value)}`);
   const seen = new Set<unknown>();
@@ -209,11 +229,14 @@ export function checkDocument(
       foreign([key], 'unknown');
   const servicesKey = servers === undefined ? 'mcpServers' : 'servers';
   const listed = servers ?? mcpServers;
+  const services = listed === undefined ? new Map() : checkServices(listed, [servicesKey], fail, foreign);
+  const agents = mcpstore === undefined ? new Map() : checkAgents(mcpstore, fail, foreign);
+  checkFullNames(services, agents, fail);
   return {
     servicesKey,
-    services: listed === undefined ? new Map() : checkServices(listed, [servicesKey], fail, foreign),
+    services,
     performance: performance === undefined ? undefined : checkWide(performance, fail),
-    agents: mcpstore === undefined ? new Map() : checkAgents(mcpstore, fail, foreign),
+    agents,
     inputs: inputs === undefined ? [] : checkInputs(inputs, fail),
   };
 }

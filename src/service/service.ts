@@ -40,10 +40,21 @@ export interface ServiceParts {
   emit: (service: Service, event: ServiceEvent) => void;
 }
 
+/** The agent that a service belongs to, and the service's name there. */
+export interface Owner {
+  readonly agent: string;
+  readonly local: string;
+}
+
 /** A name, and what it stands for: a definition, or the error that makes what was written unusable. */
-export type ServiceSpec =
-  | { name: string; definition: ServiceDefinition; problem?: undefined }
-  | { name: string; definition?: undefined; problem: StoreError; config: ServiceConfig };
+export type ServiceSpec = {
+  name: string;
+  /** Undefined: the store's own. */
+  owner?: Owner | undefined;
+} & (
+  | { definition: ServiceDefinition; problem?: undefined }
+  | { definition?: undefined; problem: StoreError; config: ServiceConfig }
+);
 
 interface ResolvedOptions {
   options: ResolvedPerformance;
@@ -61,6 +72,7 @@ interface Running {
 
 export class Service {
   readonly name: string;
+  readonly owner: Owner | undefined;
   readonly definition: ServiceDefinition | undefined;
   /** Why it cannot be used at all, such as a variable that is not set. */
   readonly problem: StoreError | undefined;
@@ -77,6 +89,7 @@ export class Service {
 
   constructor(spec: ServiceSpec, parts: ServiceParts) {
     this.name = spec.name;
+    this.owner = spec.owner;
     this.definition = spec.definition;
     this.problem = spec.problem;
     this.config = spec.problem ? spec.config : spec.definition.config;

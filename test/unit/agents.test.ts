@@ -1,0 +1,77 @@
+/** Knows whose a service is: an agent's own, the store's, or one that an agent was given; and what that means in the file. */
+
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { Scope } from '../../src/scope.js';
+import { MCPStore } from '../../src/store.js';
+import { FakeClock, failure } from '../support/fake-clock.js';
+import { tempDir } from '../support/tmp.js';
+
+const a = { command: 'a' };
+const b = { command: 'b' };
+
+function open(options: Parameters<typeof MCPStore.open>[0] = {}): Promise<MCPStore> {
+  return MCPStore.open({ stateDir: null, clock: new FakeClock(), env: {}, watch: false, ...options });
+}
+
+async function fileOf(content: unknown): Promise<string> {
+  const config = join(await tempDir(), 'mcp.json');
+  await writeFile(config, JSON.stringify(content, null, 2));
+  return config;
+}
+
+const inFile = async (config: string): Promise<unknown> => JSON.parse(await readFile(config, 'utf8'));
+const names = (scope: Scope): string[] => scope.listServices().map((service) => service.name);
+const ownOf = (agent: string, mcpServers: object): object => ({ agents: { [agent]: { mcpServers } } });
+
+describe("the store changes an agent's service in the file", () => {
+  const before = { mcpServers: { a }, mcpstore: ownOf('res', { own: a }) };
+
+  it('where it stands: updated, patched', async () => {
+    const config = await fileOf(before);
+    const store = await open({ config });
+    await store.updateService('res.own', b, { persist: true });
+    expect(await inFile(config)).toEqual({ mcpServers: { a }, mcpstore: ownOf('res', { own: b }) });
+    await store.patchService('res.own', { timeout: 30 }, { persist: true });
+    const after = { mcpServers: { a }, mcpstore: ownOf('res', { own: { ...b, timeout: 30 } }) };
+    expect(await inFile(config)).toEqual(after);
+    await store.close();
+    const again = await open({ config });
+    expect(names(again)).toEqual(['a', 'res.own']);
+    expect(names(again.forAgent('res'))).toEqual(['own']);
+    await again.close();
+  });
+
+  it('and removes it from there', async () => {
+    const config = await fileOf(before);
+    const store = await open({ config });
+    await store.deleteService('res.own', { persist: true });
+    expect(await inFile(config)).toEqual({ mcpServers: { a }, mcpstore: ownOf('res', {}) });
+    await store.close();
+  });
+
+  it('also with all others', async () => {
+    const config = await fileOf(before);
+    const store = await open({ config });
+    await store.resetConfig({ persist: true });
+    expect(await inFile(config)).toEqual({ mcpServers: {}, mcpstore: ownOf('res', {}) });
+    await store.close();
+  });
+});
+
+describe('a full name that occurs twice in the file', () => {
+  it('is refused with its place', async () => {
+    const config = await fileOf({ mcpServers: { 'res.own': a }, mcpstore: ownOf('res', { own: b }) });
+    const error = await failure(open({ config }));
+    expect(error).toMatchObject({ code: 'CONFIG_INVALID', figures: { line: 11 } });
+    expect(error.message).toMatch(/mcp\.json:11:\d+: mcpstore\.agents\.res\.mcpServers\.own: .*"res\.own"/);
+  });
+
+  it('also between two agents', async () => {
+    const agents = { 'x.y': { mcpServers: { z: a } }, x: { mcpServers: { 'y.z': b } } };
+    const error = await failure(open({ config: await fileOf({ mcpstore: { agents } }) }));
+    expect(error).toMatchObject({ code: 'CONFIG_INVALID' });
+    expect(error.message).toContain('mcpstore.agents.x.mcpServers["y.z"]');
+  });
+});
