@@ -9,10 +9,11 @@ import type { SimService } from './plan.js';
 import type { Random } from './random.js';
 import type { World } from './world.js';
 
-type Deed = 'call' | 'batch' | 'stream' | 'lease' | 'read' | 'list' | 'check' | 'change' | 'trouble' | 'tidy';
+type Deed = 'call' | 'agent' | 'batch' | 'stream' | 'lease' | 'read' | 'list' | 'check' | 'change' | 'trouble' | 'tidy';
 
 const DEEDS: Record<Deed, number> = {
-  call: 0.8,
+  call: 0.79,
+  agent: 0.01,
   batch: 0.03,
   stream: 0.02,
   lease: 0.02,
@@ -196,11 +197,31 @@ export class Callers {
     });
   }
 
+  /** An agent adds a service of its own, calls it, and removes it. */
+  protected agent(service: SimService): void {
+    const scope = this.#store.forAgent('bob');
+    const local = `own${this.#next++}`;
+    const plans = [this.#plan(service, false), this.#plan(service, false)];
+    const attempt = this.#attempt(`bob has ${local}, which is ${service.name}`);
+    attempt.slow = true;
+    attempt.watch(async () => {
+      await scope.addService(local, service.config);
+      for (const plan of plans) {
+        const timeoutMs = this.#random.int(100, 4_000);
+        const options = { calls: [plan], deadline: this.#world.loop.now + timeoutMs };
+        const own = this.#attempt(`bob's ${plan.service}.${plan.tool} ${plan.mark}`, options);
+        own.watch(() => scope.callTool(`${local}__${plan.tool}`, this.#args(plan), { timeoutMs }));
+        while (!own.settled) await this.#world.loop.sleep(1);
+      }
+      await scope.deleteService(local);
+    });
+  }
+
   /** Something happens to a server. */
   protected trouble(service: SimService): void {
-    const { host, healthy } = service;
-    if (healthy || host === undefined) return;
     const random = this.#random;
+    if (service.healthy || service.hosts.length === 0) return;
+    const host = random.pick(service.hosts);
     const kind = random.pick(['restart', 'forget', 'partition'] as const);
     if (kind === 'restart') host.restart(random.int(0, 3_000));
     else if (kind === 'forget') host.forgetSessions();

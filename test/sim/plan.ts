@@ -16,8 +16,7 @@ export interface SimService {
   /** The store believes its hints, so `read` and `put` may be repeated. */
   readonly trusted: boolean;
   readonly config: Record<string, unknown>;
-  readonly server: SimServer;
-  readonly host: HttpHost | undefined;
+  readonly hosts: readonly HttpHost[];
 }
 
 const FATES: readonly Fate[] = [
@@ -75,15 +74,6 @@ function some<K extends string>(random: Random, keys: readonly K[], most: number
 
 function service(world: World, random: Random, name: string, healthy: boolean): SimService {
   const kind = random.pick(['stdio', 'http'] as const);
-  const era = random.pick<Era>(['legacy', 'legacy', 'modern', 'both']);
-  const faults: Faults = healthy
-    ? NO_FAULTS
-    : {
-        call: some(random, FATES, 0.25),
-        greeting: random.chance(0.5) ? some(random, GREETINGS, 0.5) : {},
-        list: random.chance(0.2) ? random.next() * 0.5 : 0,
-      };
-  const server = new SimServer(world, name, era, faults);
   const trusted = random.chance(0.5);
   const own: Record<string, unknown> = { trusted };
   if (!healthy && random.chance(0.3))
@@ -92,37 +82,51 @@ function service(world: World, random: Random, name: string, healthy: boolean): 
       ...(random.chance(0.3) && { queueLimit: random.int(0, 5) }),
     };
   if (random.chance(0.3)) own['connectionPool'] = { maxConnections: random.int(1, 3) };
-  if (kind === 'stdio') {
-    world.programs.set(`run-${name}`, new StdioProgram(server, healthy ? NO_PROCESS_FAULTS : processFaults(random)));
-    return make({
-      name,
-      kind,
-      healthy,
-      trusted,
-      server,
-      host: undefined,
-      config: { command: `run-${name}`, mcpstore: own },
-    });
+  if (!healthy && random.chance(0.25)) own['sharing'] = random.pick(['agent', 'call'] as const);
+  const hosts: HttpHost[] = [];
+  const endpoint = (replica: number): Record<string, unknown> => {
+    const { config, host } = place(world, random, { name, replica, kind, healthy });
+    if (host) hosts.push(host);
+    return config;
+  };
+  const config = endpoint(0);
+  if (random.chance(0.25)) {
+    own['endpoints'] = Array.from({ length: random.int(1, 2) }, (_, i) => endpoint(i + 1));
+    own['balance'] = random.pick(['power-of-two', 'least-in-flight', 'round-robin', 'weighted'] as const);
   }
-  const host = new HttpHost(server, healthy ? NO_HTTP_FAULTS : httpFaults(random));
-  world.hosts.set(`${name}.sim:8080`, host);
-  return make({
-    name,
-    kind,
-    healthy,
-    trusted,
-    server,
-    host,
-    config: { url: `http://${name}.sim:8080/mcp`, mcpstore: own },
-  });
+  const made = { name, kind, healthy, trusted, hosts, config: { ...config, mcpstore: own } };
+  world.trace(`service ${name}: ${JSON.stringify({ kind, healthy, config: made.config })}`);
+  return made;
 }
 
-function make(parts: SimService): SimService {
-  const { name, kind, healthy, trusted, server, config } = parts;
-  server.world.trace(
-    `service ${name}: ${JSON.stringify({ kind, era: server.era, healthy, trusted, ...server.faults, config })}`,
-  );
-  return parts;
+/** One endpoint: a program or a host, with faults of its own. */
+function place(
+  world: World,
+  random: Random,
+  { name, replica, kind, healthy }: { name: string; replica: number; kind: 'stdio' | 'http'; healthy: boolean },
+): { config: Record<string, unknown>; host?: HttpHost } {
+  const era = random.pick<Era>(['legacy', 'legacy', 'modern', 'both']);
+  const faults: Faults = healthy
+    ? NO_FAULTS
+    : {
+        call: some(random, FATES, 0.25),
+        greeting: random.chance(0.5) ? some(random, GREETINGS, 0.5) : {},
+        list: random.chance(0.2) ? random.next() * 0.5 : 0,
+      };
+  const server = new SimServer(world, name, replica, era, faults);
+  const at = replica === 0 ? name : `${name}-${replica}`;
+  world.trace(`server ${at}: ${JSON.stringify({ era, ...faults })}`);
+  if (kind === 'stdio') {
+    const own = healthy ? NO_PROCESS_FAULTS : processFaults(random);
+    world.programs.set(`run-${at}`, new StdioProgram(server, own));
+    world.trace(`program ${at}: ${JSON.stringify(own)}`);
+    return { config: { command: `run-${at}` } };
+  }
+  const own = healthy ? NO_HTTP_FAULTS : httpFaults(random);
+  const host = new HttpHost(server, own);
+  world.hosts.set(`${at}.sim:8080`, host);
+  world.trace(`host ${at}: ${JSON.stringify(own)}`);
+  return { config: { url: `http://${at}.sim:8080/mcp` }, host };
 }
 
 function processFaults(random: Random): ProcessFaults {

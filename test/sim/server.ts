@@ -63,12 +63,13 @@ export class SimServer {
   /** Requests that were given up, by what identifies them on their line. */
   readonly #cancelled = new WeakMap<object, Set<unknown>>();
 
-  constructor(world: World, name: string, era: Era, faults: Faults) {
+  /** @param replica - tells servers of one service apart */
+  constructor(world: World, name: string, replica: number, era: Era, faults: Faults) {
     this.world = world;
     this.name = name;
     this.era = era;
     this.faults = faults;
-    this.random = world.random.fork(`server ${name}`);
+    this.random = world.random.fork(`server ${name} ${replica}`);
   }
 
   /** Takes one message. `owner` stands for the connection that it came over. */
