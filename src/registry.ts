@@ -36,7 +36,7 @@ export interface RegistryParts {
   logger: Logger | undefined;
   /** A service came or went, or another one stands in its place. */
   forget: (service: Service) => void;
-  /** The file gives its agents other services than before. */
+  /** What the file gives its agents, at open and whenever it changed. */
   regrant: (document: ConfigDocument) => void;
   assertOpen: () => void;
 }
@@ -57,7 +57,8 @@ export class Registry {
 
   /** Takes in what the store was opened with. */
   async fill(document: ConfigDocument | undefined, own: Readonly<Record<string, ServiceConfig>>): Promise<void> {
-    const { services, context } = this.#parts;
+    const { services, context, regrant } = this.#parts;
+    if (document) regrant(document);
     const fromFile = document ? await specsOf(document, context) : [];
     const fromCode = Object.entries(own).map(([name, config]) =>
       specOf({ agent: undefined, name }, checkServiceConfig(name, config), context, undefined),

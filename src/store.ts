@@ -5,10 +5,10 @@ import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { type Clock, systemClock } from './_util/clock.js';
 import { Gate } from './_util/gate.js';
+import { type AgentParts, Agents } from './agents.js';
 import type { CallRecord } from './call.js';
 import { RememberedLists } from './catalog/remembered.js';
 import type { ConfigDocument, ServiceConfig } from './config/definition.js';
-import { agentService } from './config/names.js';
 import { defaultStateDir, userConfigPath } from './config/places.js';
 import { ConfigFile } from './config/save.js';
 import type { Inputs } from './configured.js';
@@ -26,9 +26,8 @@ import {
   refuseUnknown,
   resolvePerformance,
 } from './options.js';
-import { checkAgentId, Registry } from './registry.js';
-import { Scope } from './scope.js';
-import { unknownService } from './scope-catalog.js';
+import { Registry } from './registry.js';
+import { Scope, type ScopeParts } from './scope.js';
 import { type CacheStats, ResultCache } from './service/cache.js';
 import type { Service, ServiceEvent } from './service/service.js';
 import { Services } from './service/services.js';
@@ -92,7 +91,7 @@ export class MCPStore extends Scope {
   readonly #logger: Logger | undefined;
   readonly #layers: readonly OptionLayer[];
   readonly #file: ConfigFile | undefined;
-  readonly #agents = new Map<string, { scope: Scope; granted: Set<string> }>();
+  readonly #agents: Agents;
   readonly #registry: Registry;
   #closing: Promise<void> | undefined;
 
@@ -125,20 +124,23 @@ export class MCPStore extends Scope {
     const cache = new ResultCache(resultCache, clock);
     let services: Services;
     let registry: Registry;
-    super({
+    const shared: Omit<ScopeParts, keyof AgentParts> = {
       registry: () => registry,
-      own: (name) => services.get(name),
-      id: '',
       clock,
       events,
       cache,
-      visible: function* () {
-        for (const service of services.values()) yield [service.name, service];
-      },
-      find: (name) => services.get(name),
       assertOpen: () => this.#assertOpen(),
       observe: (record) => this.#observe(record),
       batchConcurrency: () => this.effectiveOptions.calls.batchConcurrency,
+    };
+    super({
+      ...shared,
+      id: '',
+      own: (name) => services.get(name),
+      find: (name) => services.get(name),
+      visible: function* () {
+        for (const service of services.values()) yield [service.name, service];
+      },
     });
     this.#clock = clock;
     this.#events = events;
@@ -158,6 +160,7 @@ export class MCPStore extends Scope {
       emit: (service, event) => this.#route(service, event),
     });
     this.#services = services;
+    this.#agents = new Agents(services, (own) => new Scope({ ...shared, ...own }));
     this.#registry = registry = new Registry({
       services,
       file,
@@ -166,7 +169,7 @@ export class MCPStore extends Scope {
       events,
       logger: options.logger,
       forget: (service) => this.#forget(service),
-      regrant: (changed) => this.#regrant(changed),
+      regrant: (changed) => this.#agents.take(changed),
       assertOpen: () => this.#assertOpen(),
     });
   }
@@ -196,46 +199,7 @@ export class MCPStore extends Scope {
    * it caches are its own. The same id gives the same view; `services` replaces what it was given.
    */
   forAgent(id: string, options: { services?: readonly string[] } = {}): Scope {
-    refuseUnknown(options, ['services'], '');
-    checkAgentId(id);
-    for (const name of options.services ?? [])
-      if (this.#services.get(name) === undefined)
-        throw unknownService(
-          name,
-          [...this.#services.values()].map((service) => service.name),
-        );
-    const known = this.#agents.get(id);
-    const given = options.services ?? (known ? undefined : this.#file?.current()?.agents.get(id)?.services);
-    if (known) {
-      if (given) this.#grant(known, given);
-      return known.scope;
-    }
-    const agent = { granted: new Set(given ?? []) } as { scope: Scope; granted: Set<string> };
-    const services = this.#services;
-    const find = (local: string): Service | undefined =>
-      services.get(agentService(id, local)) ?? (agent.granted.has(local) ? services.get(local) : undefined);
-    agent.scope = new Scope({
-      id,
-      registry: () => this.#registry,
-      own: (local) => services.get(agentService(id, local)),
-      clock: this.#clock,
-      events: this.#events,
-      cache: this.#cache,
-      visible: function* () {
-        const prefix = agentService(id, '');
-        for (const service of services.values()) {
-          if (service.name.startsWith(prefix)) yield [service.name.slice(prefix.length), service];
-          else if (agent.granted.has(service.name) && !services.get(agentService(id, service.name)))
-            yield [service.name, service];
-        }
-      },
-      find,
-      assertOpen: () => this.#assertOpen(),
-      observe: (record) => this.#observe(record),
-      batchConcurrency: () => this.effectiveOptions.calls.batchConcurrency,
-    });
-    this.#agents.set(id, agent);
-    return agent.scope;
+    return this.#agents.of(id, options);
   }
 
   /** Counts and latencies of calls, the cache and the connections. Starts nothing. */
@@ -282,21 +246,9 @@ export class MCPStore extends Scope {
     return this.close();
   }
 
-  #grant(agent: { scope: Scope; granted: Set<string> }, services: readonly string[]): void {
-    agent.granted = new Set(services);
-    for (const service of this.#services.values()) agent.scope.forget(service);
-  }
-
-  #regrant(document: ConfigDocument): void {
-    for (const [id, agent] of this.#agents) {
-      const services = document.agents.get(id)?.services;
-      if (services) this.#grant(agent, services);
-    }
-  }
-
   #forget(service: Service): void {
     this.forget(service);
-    for (const { scope } of this.#agents.values()) scope.forget(service);
+    this.#agents.forget(service);
   }
 
   #assertOpen(): void {

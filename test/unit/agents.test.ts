@@ -75,3 +75,38 @@ describe('a full name that occurs twice in the file', () => {
     expect(error.message).toContain('mcpstore.agents.x.mcpServers["y.z"]');
   });
 });
+describe('a dot in a name', () => {
+  it('gives an agent nothing of the store', async () => {
+    const store = await open({ services: { 'team.secret': a } });
+    const team = store.forAgent('team');
+    expect(names(team)).toEqual([]);
+    expect(team.showConfig()).toEqual({ mcpServers: {} });
+    for (const work of [
+      team.deleteService('secret'),
+      team.updateService('secret', b),
+      team.callTool('x', {}, { service: 'secret' }),
+    ])
+      expect(await failure(work)).toMatchObject({ code: 'SERVICE_UNKNOWN' });
+    expect(await failure(team.addService('secret', b))).toMatchObject({ code: 'SERVICE_EXISTS' });
+    await team.resetConfig();
+    expect(store.showConfig()).toEqual({ mcpServers: { 'team.secret': a } });
+    await store.close();
+  });
+
+  it('gives an agent nothing of another', async () => {
+    const store = await open({ services: {} });
+    await store.forAgent('a.b').addService('c', a);
+    expect(names(store.forAgent('a'))).toEqual([]);
+    expect(await failure(store.forAgent('a').deleteService('b.c'))).toMatchObject({ code: 'SERVICE_UNKNOWN' });
+    expect(await failure(store.forAgent('a').addService('b.c', b))).toMatchObject({ code: 'SERVICE_EXISTS' });
+    expect(names(store.forAgent('a.b'))).toEqual(['c']);
+    await store.close();
+  });
+
+  it('hides no service that an agent was given', async () => {
+    const store = await open({ services: { secret: a, 'team.secret': b } });
+    const team = store.forAgent('team', { services: ['secret', 'team.secret'] });
+    expect(team.showConfig()).toEqual({ mcpServers: { secret: a, 'team.secret': b } });
+    await store.close();
+  });
+});

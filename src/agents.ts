@@ -1,0 +1,92 @@
+/** Knows each agent's view of the store: its own services under their local names, and those that it was given. */
+
+import type { ConfigDocument } from './config/definition.js';
+import { agentService } from './config/names.js';
+import { refuseUnknown } from './options.js';
+import { checkAgentId } from './registry.js';
+import type { Scope, ScopeParts } from './scope.js';
+import { unknownService } from './scope-catalog.js';
+import type { Service } from './service/service.js';
+import type { Services } from './service/services.js';
+
+/** What of a scope is different for each agent. */
+export type AgentParts = Pick<ScopeParts, 'id' | 'visible' | 'find' | 'own'>;
+
+interface View {
+  scope: Scope;
+  /** What it was given, by global names. */
+  granted: ReadonlySet<string>;
+}
+
+export class Agents {
+  readonly #services: Services;
+  readonly #scope: (parts: AgentParts) => Scope;
+  readonly #views = new Map<string, View>();
+  #document: ConfigDocument | undefined;
+
+  constructor(services: Services, scope: (parts: AgentParts) => Scope) {
+    this.#services = services;
+    this.#scope = scope;
+  }
+
+  /** See `MCPStore.forAgent`. */
+  of(id: string, options: { services?: readonly string[] }): Scope {
+    refuseUnknown(options, ['services'], '');
+    checkAgentId(id);
+    for (const name of options.services ?? [])
+      if (this.#services.get(name) === undefined)
+        throw unknownService(
+          name,
+          [...this.#services.values()].map((service) => service.name),
+        );
+    const known = this.#views.get(id);
+    const given = options.services ?? (known ? undefined : this.#document?.agents.get(id)?.services);
+    if (known) {
+      if (given) this.#grant(known, given);
+      return known.scope;
+    }
+    const view: View = { scope: this.#view(id), granted: new Set(given) };
+    this.#views.set(id, view);
+    return view.scope;
+  }
+
+  /** What the file gives its agents from now on. */
+  take(document: ConfigDocument): void {
+    this.#document = document;
+    for (const [id, view] of this.#views) {
+      const services = document.agents.get(id)?.services;
+      if (services) this.#grant(view, services);
+    }
+  }
+
+  forget(service: Service): void {
+    for (const { scope } of this.#views.values()) scope.forget(service);
+  }
+
+  #view(id: string): Scope {
+    const services = this.#services;
+    const own = (local: string): Service | undefined => {
+      const service = services.get(agentService(id, local));
+      // A dot in a name makes nobody an owner: only whoever added the service is.
+      return service?.owner?.agent === id ? service : undefined;
+    };
+    const granted = (name: string): boolean => this.#views.get(id)?.granted.has(name) ?? false;
+    return this.#scope({
+      id,
+      own,
+      find: (local) => own(local) ?? (granted(local) ? services.get(local) : undefined),
+      visible: function* () {
+        for (const service of services.values()) {
+          const { name, owner } = service;
+          if (owner?.agent === id) yield [owner.local, service];
+          else if (granted(name) && !own(name)) yield [name, service];
+        }
+      },
+    });
+  }
+
+  #grant(view: View, services: readonly string[]): void {
+    view.granted = new Set(services);
+    for (const service of this.#services.values()) view.scope.forget(service);
+  }
+}
