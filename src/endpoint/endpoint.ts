@@ -47,6 +47,7 @@ export class Endpoint {
   #probe: WaitLimits | undefined;
   #readyAt = 0;
   #timer: Timer | undefined;
+  #drainEnd = Number.POSITIVE_INFINITY;
   #restarts = 0;
   #restarting: Promise<void> | undefined;
   #closed = false;
@@ -207,11 +208,14 @@ export class Endpoint {
     if (refusal) throw refusal;
     const waiting = new WaitQueue<Connection>(this.#clock);
     this.#launcher.open().then(
-      (connection) => waiting.give(connection) || void connection.close(),
+      (connection) => {
+        this.#leases.add(connection);
+        // Nobody waits for it any more.
+        if (!waiting.give(connection)) void this.endLease(connection);
+      },
       (error: unknown) => waiting.failAll(() => asStoreError(error)),
     );
     const connection = await waiting.wait(limits, (why) => waitOver(why, limits, timeoutMs));
-    this.#leases.add(connection);
     connection.onNotice = (notice) => this.#options.onNotice(notice);
     return connection;
   }
@@ -264,8 +268,8 @@ export class Endpoint {
     this.#halt();
     this.#supervisor.stop();
     await this.#drain(drainMs);
-    const leases = [...this.#leases].map((connection) => this.endLease(connection));
-    await Promise.all([this.#launcher.settled(), this.#pool.close(), ...leases]);
+    await Promise.all([this.#launcher.settled(), this.#pool.close()]);
+    await Promise.all([...this.#leases].map((connection) => this.endLease(connection)));
   }
 
   /** Takes no more calls, and ends those that wait and starts that are under way. */
@@ -275,16 +279,19 @@ export class Endpoint {
     this.#launcher.halt(this.refusal()!);
   }
 
+  /** Where it is asked for twice, the shorter time counts. */
   #drain(drainMs: number): Promise<void> {
-    const end = this.#clock.now() + drainMs;
-    return new Promise((resolve) => {
+    this.#drainEnd = Math.min(this.#drainEnd, this.#clock.now() + drainMs);
+    return new Promise<void>((resolve) => {
       const look = (): void => {
-        const left = end - this.#clock.now();
+        const left = this.#drainEnd - this.#clock.now();
         const busy = this.#pool.busy || [...this.#leases].some((connection) => connection.inFlight > 0);
         if (!busy || left <= 0) resolve();
         else this.#clock.after(Math.min(left, 20), look);
       };
       look();
+    }).finally(() => {
+      this.#drainEnd = Number.POSITIVE_INFINITY;
     });
   }
 

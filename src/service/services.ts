@@ -7,7 +7,7 @@ export class Services {
   readonly #parts: ServiceParts;
   readonly #byName = new Map<string, Service>();
   /** What is being closed after it was removed; `close` waits for it. */
-  readonly #leaving = new Set<Promise<void>>();
+  readonly #leaving = new Map<Service, Promise<void>>();
   /** Changes when services come or go. */
   version = 0;
 
@@ -58,14 +58,15 @@ export class Services {
     return this.#leave(service, drainMs);
   }
 
-  /** Closes all in parallel. */
+  /** Closes all in parallel, also what was removed before and still drains. */
   async close(drainMs: number): Promise<void> {
-    await Promise.all([...[...this.#byName.values()].map((service) => service.close(drainMs)), ...this.#leaving]);
+    const all = [...this.#byName.values(), ...this.#leaving.keys()];
+    await Promise.all([...all.map((service) => service.close(drainMs)), ...this.#leaving.values()]);
   }
 
   #leave(service: Service, drainMs: number): Promise<void> {
-    const leaving = service.close(drainMs).finally(() => this.#leaving.delete(leaving));
-    this.#leaving.add(leaving);
+    const leaving = service.close(drainMs).finally(() => this.#leaving.delete(service));
+    this.#leaving.set(service, leaving);
     return leaving;
   }
 }

@@ -25,6 +25,8 @@ export interface BehaviourContext {
 export declare class Behaviour {
   tools: { name: string; inputSchema: Record<string, unknown> }[];
   state: { calls: number; lists: number; cancelled: number; pings: number; count: number; peeks: number; pid: number };
+  /** Every tool answers so much later. */
+  callDelayMs?: number;
   constructor(options?: { tools?: number; names?: string[] });
   handle(
     method: string,

@@ -124,6 +124,7 @@ export class Behaviour {
   async 'tools/call'({ name, arguments: args = {} }, context) {
     this.state.calls++;
     const { signal } = context;
+    if (this.callDelayMs > 0) await pause(this.callDelayMs, signal);
     const cancelled = () => this.state.cancelled++;
     signal?.addEventListener('abort', cancelled, { once: true });
     try {

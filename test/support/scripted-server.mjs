@@ -2,6 +2,7 @@
  * A stdio MCP server without any SDK that does what its script says. The script is JSON in the first argument:
  *
  * - `pidFile`: appends its process id and, after a space, those of its own children, one line a start
+ * - `callDelayMs`: every tool answers so much later
  * - `name`, `tools` (so many more), `names` (more tools of these names), `pageSize`, `listDelayMs`, `startDelayMs`
  * - `exitAtStart: { code, stderr, starts }`: ends before it reads; with `starts` only the first so many times
  * - `silent: ['initialize', …]`: methods that are never answered; `crash: ['tools/list']`: methods that end it
@@ -23,6 +24,7 @@ const MODERN = '2026-07-28';
 const NAMESPACE = 'io.modelcontextprotocol';
 const script = JSON.parse(process.argv[2] ?? '{}');
 const behaviour = new Behaviour({ tools: script.tools, names: script.names });
+behaviour.callDelayMs = script.callDelayMs ?? 0;
 const running = new Map();
 const asked = new Map();
 const log = [];

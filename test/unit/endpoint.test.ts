@@ -357,3 +357,35 @@ describe('a command that may download its program first', () => {
     expect(mayDownload(command, args)).toBe(expected);
   });
 });
+
+describe('closing', () => {
+  it('simulation seed 111: a second close with less time ends what the first one still waits for', async () => {
+    const { clock, server, endpoint, wait, request } = bench();
+    server.tools = { slow: { delayMs: 9_000 } };
+    const connection = await wait();
+    const lost = failure(request(connection, 'tools/call', { name: 'slow', arguments: {} }));
+    const first = watch(endpoint.close(60_000));
+    await clock.advance(100);
+    const second = endpoint.close(0);
+    await clock.advance(50);
+    await second;
+    expect(first.settled).toBe(true);
+    expect(await lost).toMatchObject({ code: 'OUTCOME_UNKNOWN' });
+  });
+
+  it('simulation seed 17: waits for a lease that is ending, and for one that nobody waited for any more', async () => {
+    const { clock, server, endpoint } = bench();
+    const forMs = (ms: number) => ({ deadline: clock.now() + ms, signal: undefined });
+    server.onConnect = () => new Promise((resolve) => clock.after(200, resolve));
+    const late = failure(endpoint.lease(forMs(100), 100));
+    await clock.advance(100);
+    expect(await late).toMatchObject({ code: 'TIMEOUT' });
+    await clock.advance(100);
+    expect(server.open.size).toBe(0);
+    server.onConnect = undefined;
+    const lease = await endpoint.lease(forMs(100), 100);
+    void endpoint.endLease(lease);
+    await endpoint.close(0);
+    expect([lease.closed, server.open.size]).toEqual([true, 0]);
+  });
+});
