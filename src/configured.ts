@@ -37,12 +37,22 @@ export function pathOf({ servicesKey }: Pick<ConfigDocument, 'servicesKey'>, { a
   return agent === undefined ? [servicesKey, name] : ['mcpstore', 'agents', agent, 'mcpServers', name];
 }
 
-/** One service with its variables filled in, or the error that makes this one unusable. */
+/** What stands there in the file. */
+export function configAt(document: ConfigDocument, { agent, name }: Place): ServiceConfig | undefined {
+  return agent === undefined ? document.services.get(name) : document.agents.get(agent)?.mcpServers.get(name);
+}
+
+/**
+ * One service with its variables filled in, or the error that makes this one unusable.
+ * @param document - its folder and its inputs count, wherever the service comes from
+ * @param from - `'file'`: it stands in the document, and a problem of it has its place there
+ */
 export async function specOf(
   place: Place,
   config: ServiceConfig,
   context: ConfigContext,
   document: ConfigDocument | undefined,
+  from: 'file' | 'code',
 ): Promise<ServiceSpec> {
   const name = fullName(place);
   const owner = place.agent === undefined ? undefined : { agent: place.agent, local: place.name };
@@ -60,8 +70,7 @@ export async function specOf(
       workspaceFolder: context.workspaceFolder ?? baseDir,
       baseDir,
       input,
-      document,
-      path: document && pathOf(document, place),
+      ...(document && from === 'file' && { document, path: pathOf(document, place) }),
     });
     return { name, owner, definition };
   } catch (error) {
@@ -78,7 +87,8 @@ export async function specsOf(document: ConfigDocument, context: ConfigContext):
   const agents = [...document.agents].flatMap(([agent, { mcpServers }]) =>
     [...mcpServers].map(([name, config]) => ({ agent, name, config })),
   );
-  return Promise.all([...own, ...agents].map(({ config, ...place }) => specOf(place, config, context, document)));
+  const specs = [...own, ...agents].map(({ config, ...place }) => specOf(place, config, context, document, 'file'));
+  return Promise.all(specs);
 }
 
 /** Which services a change of the configuration touched. */

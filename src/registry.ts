@@ -6,7 +6,16 @@ import { checkServiceConfig, parseConfig } from './config/load.js';
 import { nameProblem } from './config/names.js';
 import type { ConfigEdit, ConfigFile, Saved } from './config/save.js';
 import { keepApproval } from './config/trust.js';
-import { applySpecs, type ConfigContext, fullName, type Place, pathOf, specOf, specsOf } from './configured.js';
+import {
+  applySpecs,
+  type ConfigContext,
+  configAt,
+  fullName,
+  type Place,
+  pathOf,
+  specOf,
+  specsOf,
+} from './configured.js';
 import { StoreError } from './errors.js';
 import type { Events, Logger } from './events.js';
 import { asObject, refuseUnknown } from './options.js';
@@ -61,7 +70,7 @@ export class Registry {
     if (document) regrant(document);
     const fromFile = document ? await specsOf(document, context) : [];
     const fromCode = Object.entries(own).map(([name, config]) =>
-      specOf({ agent: undefined, name }, checkServiceConfig(name, config), context, undefined),
+      specOf({ agent: undefined, name }, checkServiceConfig(name, config), context, document, 'code'),
     );
     for (const spec of [...fromFile, ...(await Promise.all(fromCode))]) services.add(spec);
     this.#fromFile = new Set(fromFile.map((spec) => spec.name));
@@ -86,20 +95,17 @@ export class Registry {
     options: ChangeOptions,
   ): Promise<string[]> {
     checkChange(options);
-    const { services, context, events, forget } = this.#parts;
+    const { services, events, forget } = this.#parts;
     return this.#change(async () => {
-      const specs: ServiceSpec[] = [];
+      const seen = new Set<string>();
       for (const [name, config] of configs) {
         checkServiceConfig(name, config);
         const full = fullName({ agent, name });
-        if (services.get(full) || specs.some((spec) => spec.name === full)) throw exists(full);
-        specs.push(await specOf({ agent, name }, config, context, undefined));
+        if (services.get(full) || seen.has(full)) throw exists(full);
+        seen.add(full);
       }
-      if (options.persist)
-        await this.#persist((edit) => {
-          for (const [name, config] of configs) edit.set(pathOf(edit.document, { agent, name }), config);
-        }, options);
-      for (const spec of specs) {
+      const places = configs.map(([name, config]) => [{ agent, name }, config] as const);
+      for (const spec of await this.#specs(places, options)) {
         // Names may have stood for another's tools until now: bare ones, and those of a service that this one hides.
         forget(services.add(spec));
         if (options.persist) this.#fromFile.add(spec.name);
@@ -117,13 +123,11 @@ export class Registry {
   async update(place: Place, config: ServiceConfig, options: ChangeOptions): Promise<void> {
     checkChange(options);
     const own = checkServiceConfig(place.name, config);
-    const { services, context } = this.#parts;
+    const { services } = this.#parts;
     await this.#change(async () => {
       const old = services.get(fullName(place));
-      const at = placeOf(old) ?? place;
-      const spec = await specOf(at, own, context, undefined);
-      if (options.persist) await this.#persist((edit) => edit.set(pathOf(edit.document, at), own), options);
-      services.replace(spec, REPLACE_DRAIN_MS);
+      const [spec] = await this.#specs([[placeOf(old) ?? place, own]], options);
+      services.replace(spec!, REPLACE_DRAIN_MS);
       if (old) this.#parts.forget(old);
     });
   }
@@ -181,7 +185,22 @@ export class Registry {
     return turn;
   }
 
-  async #persist(change: (edit: ConfigEdit) => void, options: ChangeOptions): Promise<void> {
+  /** What is configured in code, written to the file first where it is to last: then it is what stands there. */
+  async #specs(given: readonly (readonly [Place, ServiceConfig])[], options: ChangeOptions): Promise<ServiceSpec[]> {
+    const { file, context } = this.#parts;
+    const saved = options.persist
+      ? await this.#persist((edit) => {
+          for (const [place, config] of given) edit.set(pathOf(edit.document, place), config);
+        }, options)
+      : undefined;
+    const specs = given.map(([place, config]) => {
+      const written = saved && configAt(saved, place);
+      return specOf(place, written ?? config, context, saved ?? file?.current(), written ? 'file' : 'code');
+    });
+    return Promise.all(specs);
+  }
+
+  async #persist(change: (edit: ConfigEdit) => void, options: ChangeOptions): Promise<ConfigDocument> {
     const { file, stateDir } = this.#parts;
     if (file === undefined)
       throw new StoreError('OPTION_INVALID', 'persist: this store has no configuration file', {
@@ -191,7 +210,7 @@ export class Registry {
       // The change is saved by now: what goes wrong here takes nothing of it back.
       await keepApproval(stateDir, file.path, before, after).catch((error: StoreError) => this.#problem(error));
     };
-    await file.edit(change, options.keepApproval ? saved : undefined);
+    return file.edit(change, options.keepApproval ? saved : undefined);
   }
 }
 

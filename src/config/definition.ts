@@ -26,11 +26,11 @@ export interface ServiceConfig {
   command?: string;
   args?: string[];
   env?: Record<string, string>;
-  /** A file of `KEY=VALUE` lines, relative to the folder of the config; `env` wins over it. */
+  /** A file of `KEY=VALUE` lines, relative as `cwd` is; `env` wins over it. */
   envFile?: string;
   url?: string;
   headers?: Record<string, string>;
-  /** Relative to the folder of the config. */
+  /** Relative to the folder of the config file; where the store has none, to the program's working folder. */
   cwd?: string;
   /** Kept, but never started. */
   disabled?: boolean;
