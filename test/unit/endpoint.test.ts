@@ -389,3 +389,36 @@ describe('closing', () => {
     expect([lease.closed, server.open.size]).toEqual([true, 0]);
   });
 });
+
+describe('F42: time', () => {
+  it('that jumps ahead by an hour, as after a suspended process, has idle connections asked at once', async () => {
+    const of = bench();
+    const { clock, server, endpoint } = of;
+    await used(of);
+    const before = server.pings;
+    clock.jump(3_600_000);
+    await settle();
+    expect(server.pings).toBe(before + 1);
+    // It does not answer any more: after three checks a new one takes its place.
+    server.answers.ping = false;
+    await clock.advance(4 * 60_000);
+    expect(of.states.join()).toContain('degraded,reconnecting,starting,ready');
+    expect(endpoint.connections).toHaveLength(1);
+  });
+
+  it('on the wall that is set back or ahead ends no call and no wait', async () => {
+    const of = bench();
+    const { clock, server, endpoint, request } = of;
+    server.tools = { slow: { delayMs: 5_000 } };
+    const connection = await of.wait();
+    const answer = request(connection, 'tools/call', { name: 'slow', arguments: {} });
+    const wall = clock.wall.bind(clock);
+    clock.wall = () => wall() + 3_600_000;
+    await clock.advance(2_500);
+    clock.wall = () => wall() - 3_600_000;
+    await clock.advance(2_500);
+    expect(await answer).toMatchObject({ content: expect.anything() });
+    endpoint.release(connection);
+    expect(endpoint.state.name).toBe('ready');
+  });
+});
