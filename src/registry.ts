@@ -2,8 +2,10 @@
 
 import { readFile } from 'node:fs/promises';
 import type { ConfigDocument, ServiceConfig } from './config/definition.js';
-import { checkServiceConfig, parseConfig } from './config/load.js';
+import { configInvalid } from './config/failures.js';
+import { checkServiceConfig, locate, parseConfig } from './config/load.js';
 import { nameProblem } from './config/names.js';
+import { revisionOf } from './config/revision.js';
 import type { ConfigEdit, ConfigFile, Saved } from './config/save.js';
 import { keepApproval } from './config/trust.js';
 import {
@@ -58,6 +60,8 @@ export class Registry {
   readonly #parts: RegistryParts;
   /** What the file said last, by name and revision: only what differs from it is taken over. */
   #fromFile: ReadonlyMap<string, string> = new Map();
+  /** Revisions of the file's `performance`: as it is in force, and as it was last seen. */
+  #performance = { inForce: '', seen: '' };
   #turn: Promise<unknown> = Promise.resolve();
   #unwatch: (() => void) | undefined;
 
@@ -69,6 +73,8 @@ export class Registry {
   async fill(document: ConfigDocument | undefined, own: Readonly<Record<string, ServiceConfig>>): Promise<void> {
     const { services, context, regrant } = this.#parts;
     if (document) regrant(document);
+    const performance = revisionOf(document?.performance ?? {});
+    this.#performance = { inForce: performance, seen: performance };
     const fromFile = document ? await specsOf(document, context) : [];
     const fromCode = Object.entries(own).map(([name, config]) =>
       specOf({ agent: undefined, name }, checkServiceConfig(name, config), context, document, 'code'),
@@ -171,9 +177,21 @@ export class Registry {
       regrant(document);
       for (const spec of specs) if (spec.problem) this.#problem(spec.problem);
       for (const name of taken) this.#problem(exists(name));
+      this.#seePerformance(document);
       logger?.info({ ...difference }, 'the configuration changed');
       events.emit('configChanged', { file: document.file ?? '', ...difference });
     });
+  }
+
+  /** Pools, limits and the cache are made at open, so a change of theirs waits for the next one, and that is told. */
+  #seePerformance(document: ConfigDocument): void {
+    const seen = revisionOf(document.performance ?? {});
+    const isNews = seen !== this.#performance.seen && seen !== this.#performance.inForce;
+    this.#performance.seen = seen;
+    if (!isNews) return;
+    const path = ['performance'];
+    const place = { file: document.file, path, ...locate(document, path) };
+    this.#problem(configInvalid(place, 'changed while the store runs: it takes effect at the next open'));
   }
 
   #problem(error: StoreError): void {

@@ -94,3 +94,20 @@ it('a service that becomes an agent’s own is that agent’s, under the same fu
   expect(agent.showConfig()).toEqual({ mcpServers: { own } });
   await store.close();
 });
+it('a change of "performance" is told: it waits for the next open', async () => {
+  const performance = { calls: { callTimeoutMs: 5_000 } };
+  const { store, problems, change } = await opened({ performance, mcpServers: {} });
+  const other = { calls: { callTimeoutMs: 6_000 } };
+  await change({ performance: other, mcpServers: {} });
+  expect(problems.map(({ error }) => error.message)).toEqual([
+    expect.stringMatching(/mcp\.json:1:2: performance: .*next open/),
+  ]);
+  expect(store.effectiveOptions.calls.callTimeoutMs).toBe(5_000);
+  await change({ performance: other, mcpServers: { a: program('a') } });
+  expect(problems.length).toBe(1);
+  await change({ performance, mcpServers: {} });
+  expect(problems.length).toBe(1);
+  await change({ mcpServers: {} });
+  expect(problems.length).toBe(2);
+  await store.close();
+});
