@@ -14,7 +14,9 @@ export type AgentParts = Pick<ScopeParts, 'id' | 'visible' | 'find' | 'own'>;
 
 interface View {
   scope: Scope;
-  /** What it was given, by global names. */
+  /** What code gave it, by global names; as long as code said nothing, the file does. */
+  given: readonly string[] | undefined;
+  /** What it sees of the store. */
   granted: ReadonlySet<string>;
 }
 
@@ -39,24 +41,20 @@ export class Agents {
           name,
           [...this.#services.values()].map((service) => service.name),
         );
-    const known = this.#views.get(id);
-    const given = options.services ?? (known ? undefined : this.#document?.agents.get(id)?.services);
-    if (known) {
-      if (given) this.#grant(known, given);
-      return known.scope;
+    let view = this.#views.get(id);
+    if (view === undefined) {
+      view = { scope: this.#view(id), given: undefined, granted: new Set() };
+      this.#views.set(id, view);
     }
-    const view: View = { scope: this.#view(id), granted: new Set(given) };
-    this.#views.set(id, view);
+    if (options.services) view.given = [...options.services];
+    this.#grant(id, view);
     return view.scope;
   }
 
   /** What the file gives its agents from now on. */
   take(document: ConfigDocument): void {
     this.#document = document;
-    for (const [id, view] of this.#views) {
-      const services = document.agents.get(id)?.services;
-      if (services) this.#grant(view, services);
-    }
+    for (const [id, view] of this.#views) this.#grant(id, view);
   }
 
   forget(service: Service): void {
@@ -85,8 +83,11 @@ export class Agents {
     });
   }
 
-  #grant(view: View, services: readonly string[]): void {
-    view.granted = new Set(services);
+  #grant(id: string, view: View): void {
+    const before = view.granted;
+    view.granted = new Set(view.given ?? this.#document?.agents.get(id)?.services);
+    // Names that it knows may stand for what it sees no more, or be hidden by what it sees now.
+    if (before.size === view.granted.size && [...before].every((name) => view.granted.has(name))) return;
     for (const service of this.#services.values()) view.scope.forget(service);
   }
 }

@@ -1,12 +1,13 @@
 /** Knows what a caller may say about one call, and refuses what it does not know. */
 
+import { type CallHandlers, checkHandlers } from './asking.js';
 import type { BatchCall, BatchOptions } from './batch.js';
 import type { CacheMode, Progress } from './call.js';
 import { StoreError } from './errors.js';
 import { asObject, refuseUnknown } from './options.js';
 import type { ListOptions } from './scope-catalog.js';
 
-export interface RequestLimits {
+export interface RequestLimits extends CallHandlers {
   /** Bounds the whole call, queue and retries included. Milliseconds; default: the service's `callTimeoutMs`. */
   timeoutMs?: number;
   /** Ends the call as `CANCELLED` and tells the server. */
@@ -36,7 +37,10 @@ const KNOWN = [
   'throwOnToolError',
   'validateArguments',
   'meta',
+  'onSampling',
+  'onElicitation',
 ] as const;
+const LIMITS_KNOWN = ['timeoutMs', 'signal', 'onProgress', 'onSampling', 'onElicitation'] as const;
 const CACHE_MODES: readonly unknown[] = ['use', 'refresh', 'bypass'];
 
 function bad(path: string, expected: string): StoreError {
@@ -64,6 +68,14 @@ export function checkCallOptions(options: CallToolOptions): void {
   checkFlag(options.throwOnToolError, 'throwOnToolError');
   checkFlag(options.validateArguments, 'validateArguments');
   if (options.meta !== undefined) asObject(options.meta, 'meta');
+  if (options.onSampling !== undefined || options.onElicitation !== undefined) checkHandlers(options);
+}
+
+/** The same for requests that are no tool calls. */
+export function checkLimits(limits: RequestLimits): void {
+  refuseUnknown(limits as Record<string, unknown>, LIMITS_KNOWN, '');
+  checkTimeout(limits.timeoutMs);
+  if (limits.onSampling !== undefined || limits.onElicitation !== undefined) checkHandlers(limits);
 }
 
 function checkCache(mode: unknown): void {

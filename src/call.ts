@@ -1,6 +1,6 @@
 /** Knows the one thing that travels down the path of a call, what comes back, and the record that is kept of it. */
 
-import type { CallToolResult, Progress } from '@modelcontextprotocol/client';
+import type { CallToolResult, ClientCapabilities, Progress } from '@modelcontextprotocol/client';
 import type { ErrorCode, Executed } from './errors.js';
 
 export type { CallToolResult, Progress };
@@ -16,6 +16,30 @@ export type CacheMode =
       /** Joined to the cache key, never in place of it; it opts the call in whatever the tool's hints say. */
       key?: string;
     };
+
+/** What a server asks of a caller while it works for it. */
+export interface Question {
+  /** `sampling/createMessage`, `elicitation/create` or `roots/list`. */
+  readonly method: string;
+  readonly params: Record<string, unknown>;
+  readonly service: string;
+  /** The server's own name of the tool that asks; undefined where that cannot be told. */
+  readonly tool: string | undefined;
+  /** Aborts when nobody waits for the answer any more. */
+  readonly signal: AbortSignal;
+}
+
+/** Answers what servers ask during calls. Who has the same one is the same caller. */
+export interface Asker {
+  /** What is declared to servers: only what there is a handler for. */
+  readonly capabilities: Readonly<ClientCapabilities>;
+  /** Is there any handler? */
+  readonly offers: boolean;
+  /**
+   * Resolves to MCP's result. Rejects with a `StoreError`; `rpcCode` is set where its message is for the server.
+   */
+  answer(question: Question): Promise<Record<string, unknown>>;
+}
 
 /** What a call became, for records and statistics. */
 export type Outcome = 'ok' | 'tool_error' | 'failed' | 'unknown' | 'not_sent';
@@ -42,6 +66,8 @@ export interface CallRecord {
   endpoint: string | undefined;
   attempts: number;
   cache: 'off' | 'hit' | 'miss' | 'joined';
+  /** Questions of the server that its caller was asked. */
+  asked: number;
   outcome: Outcome;
   code: ErrorCode | undefined;
   executed: Executed;
@@ -60,6 +86,8 @@ export interface Call {
   readonly silenceMs: number;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: ((progress: Progress) => void) | undefined;
+  /** Answers what the server asks meanwhile; undefined for what nobody's call is, such as a list. */
+  readonly ask?: Asker | undefined;
   /** HTTP headers of this call alone (`Mcp-Param-*`). */
   readonly headers: Readonly<Record<string, string>> | undefined;
   readonly cache: CacheMode | undefined;
@@ -88,6 +116,7 @@ export function newRecord(scope: string, service: string, tool: string, startedA
     endpoint: undefined,
     attempts: 0,
     cache: 'off',
+    asked: 0,
     outcome: 'not_sent',
     code: undefined,
     executed: 'no',
@@ -96,6 +125,19 @@ export function newRecord(scope: string, service: string, tool: string, startedA
 
 /** The raw MCP result. */
 export type CallResult = Record<string, unknown>;
+
+/**
+ * A round of a call ended with questions for its caller (MCP's `input_required`). No failure: it goes up as one so that
+ * nothing on the way stores it or hands it to others.
+ */
+export class InputRequired extends Error {
+  readonly result: CallResult;
+
+  constructor(result: CallResult) {
+    super('the server asks its caller for input');
+    this.result = result;
+  }
+}
 
 /** One hop of the path. */
 export type Handler = (call: Call) => Promise<CallResult>;

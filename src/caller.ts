@@ -1,16 +1,34 @@
 /** Knows how one call begins and ends: its limits, its record, its error with all that is known of it. */
 
 import type { Clock } from './_util/clock.js';
-import { type Call, type CallRecord, type CallResult, type Handler, newRecord, type Outcome } from './call.js';
+import {
+  type Call,
+  type CallRecord,
+  type CallResult,
+  type Handler,
+  InputRequired,
+  newRecord,
+  type Outcome,
+} from './call.js';
 import type { RequestLimits } from './call-options.js';
 import { asError, isStoreError, StoreError } from './errors.js';
+import { answerRounds } from './rounds.js';
 import type { Service } from './service/service.js';
 
 /** What a call is, beside the limits that its caller and its service set. */
 export interface CallSpec
   extends Pick<
     Call,
-    'method' | 'params' | 'subject' | 'headers' | 'cache' | 'repeatable' | 'cacheable' | 'readOnly' | 'cachePrefix'
+    | 'method'
+    | 'params'
+    | 'ask'
+    | 'subject'
+    | 'headers'
+    | 'cache'
+    | 'repeatable'
+    | 'cacheable'
+    | 'readOnly'
+    | 'cachePrefix'
   > {
   scope: string;
   /** The server's own name of the tool, or the method. */
@@ -34,6 +52,7 @@ export function newCall(service: Service, spec: CallSpec, limits: RequestLimits 
     silenceMs: service.silenceMs(limits?.timeoutMs),
     signal: limits?.signal,
     onProgress: limits?.onProgress,
+    ask: spec.ask,
     headers: spec.headers,
     cache: spec.cache,
     repeatable: spec.repeatable,
@@ -52,7 +71,13 @@ export async function runCall(
 ): Promise<CallResult> {
   const { record } = call;
   try {
-    const result = await handle(call);
+    let result: CallResult;
+    try {
+      result = await handle(call);
+    } catch (thrown) {
+      if (!(thrown instanceof InputRequired)) throw thrown;
+      result = await answerRounds(call, thrown.result, handle, clock);
+    }
     record.executed = 'yes';
     record.outcome = result['isError'] === true ? 'tool_error' : 'ok';
     return result;

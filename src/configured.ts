@@ -6,7 +6,7 @@ import { expandService } from './config/expand.js';
 import { agentService } from './config/names.js';
 import { revisionOf } from './config/revision.js';
 import { asError, isStoreError, StoreError } from './errors.js';
-import type { Service, ServiceSpec } from './service/service.js';
+import type { ServiceSpec } from './service/service.js';
 import type { Services } from './service/services.js';
 
 /** Answers `${input:id}`: a map, or a function that may ask a person. */
@@ -98,43 +98,55 @@ export interface ConfigDifference {
   changed: string[];
 }
 
+/** Equal for what stands equally in the file and comes to the same when it is filled in. */
+export function revisionOfSpec({ owner, ...spec }: ServiceSpec): string {
+  return spec.problem
+    ? revisionOf([owner, spec.config, spec.problem.message])
+    : revisionOf([owner, spec.definition.config, spec.definition.revision]);
+}
+
+/** What came of a new document. */
+export interface Applied {
+  difference: ConfigDifference;
+  /** Revisions of the file's services by name: what the next document is compared with. */
+  fromFile: Map<string, string>;
+  /** Names that code gave to services of its own before the file did: these are left alone. */
+  taken: string[];
+}
+
 /**
- * Brings the services in line with a new document: those whose definition is the same go on as they are, the others
- * are replaced and finish their calls. Services that did not come from the old document are left alone.
+ * Brings the services in line with a new document. What is the same in both documents is left alone, whatever code made
+ * of it since; what differs is as the new one says: replaced, it finishes its calls.
+ * @param before - revisions of the old document's services by name
  */
 export function applySpecs(
   services: Services,
-  before: ReadonlySet<string>,
+  before: ReadonlyMap<string, string>,
   specs: readonly ServiceSpec[],
   drainMs: number,
-): ConfigDifference {
+): Applied {
   const difference: ConfigDifference = { added: [], removed: [], changed: [] };
+  const taken: string[] = [];
   const wanted = new Set(specs.map((spec) => spec.name));
-  for (const name of before)
+  for (const name of before.keys())
     if (!wanted.has(name) && services.get(name)) {
       void services.remove(name, drainMs);
       difference.removed.push(name);
     }
+  const fromFile = new Map<string, string>();
   for (const spec of specs) {
-    const old = services.get(spec.name);
-    if (old === undefined) {
-      services.add(spec);
-      difference.added.push(spec.name);
-    } else if (differs(old, spec)) {
-      services.replace(spec, drainMs);
-      difference.changed.push(spec.name);
+    const { name } = spec;
+    const revision = revisionOfSpec(spec);
+    const exists = services.get(name) !== undefined;
+    if (exists && !before.has(name)) {
+      taken.push(name);
+      continue;
     }
+    fromFile.set(name, revision);
+    if (before.get(name) === revision) continue;
+    if (exists) services.replace(spec, drainMs);
+    else services.add(spec);
+    difference[exists ? 'changed' : 'added'].push(name);
   }
-  return difference;
-}
-
-function differs(old: Service, spec: ServiceSpec): boolean {
-  if (old.owner?.agent !== spec.owner?.agent) return true;
-  if (spec.problem)
-    return old.problem?.message !== spec.problem.message || revisionOf(old.config) !== revisionOf(spec.config);
-  if (old.definition === undefined) return true;
-  return (
-    old.definition.revision !== spec.definition.revision ||
-    old.definition.settingsRevision !== spec.definition.settingsRevision
-  );
+  return { difference, fromFile, taken };
 }

@@ -1,5 +1,18 @@
 /** The complete public surface of the package. */
 
+export type {
+  AskContext,
+  AskHandlers,
+  CallHandlers,
+  ElicitationHandler,
+  ElicitationResult,
+  FormElicitation,
+  Roots,
+  SamplingHandler,
+  SamplingRequest,
+  SamplingResult,
+  UrlElicitation,
+} from './asking.js';
 export type { BatchCall, BatchEntry, BatchOptions, BatchResult, BatchTotals } from './batch.js';
 export type { CacheMode, CallRecord, CallResult, CallToolResult, Outcome, Progress } from './call.js';
 export { textOf } from './call.js';
@@ -11,6 +24,8 @@ export { approveConfig, findConfig, isConfigApproved } from './config/find.js';
 export { loadConfig } from './config/load.js';
 export type { Inputs } from './configured.js';
 export type { ServerObject, ServerSource } from './connection/memory.js';
+export type { FormContent } from './elicitation.js';
+export { elicitationProblem } from './elicitation.js';
 export type { PoolStats } from './endpoint/pool.js';
 export type { ErrorCode, Executed, StoreErrorFields } from './errors.js';
 export { ERROR_CODES, isStoreError, StoreError } from './errors.js';

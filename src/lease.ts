@@ -3,6 +3,7 @@
 import type { CallResult, CallToolResult, Handler } from './call.js';
 import type { RequestLimits } from './call-options.js';
 import type { Connection } from './connection/connection.js';
+import { complete } from './service/balance.js';
 
 /** One connection of its own: what `store.lease` hands over. */
 export interface Lease {
@@ -18,7 +19,7 @@ export function overConnection(connection: Connection): Handler {
     call.record.attempts++;
     connection.inFlight++;
     try {
-      return await connection.request(call.method, call.params, call);
+      return complete(call, await connection.request(call.method, call.params, call));
     } finally {
       connection.inFlight--;
     }

@@ -2,8 +2,10 @@
 
 import { readFile } from 'node:fs/promises';
 import type { ConfigDocument, ServiceConfig } from './config/definition.js';
-import { checkServiceConfig, parseConfig } from './config/load.js';
+import { configInvalid } from './config/failures.js';
+import { checkServiceConfig, locate, parseConfig } from './config/load.js';
 import { nameProblem } from './config/names.js';
+import { revisionOf } from './config/revision.js';
 import type { ConfigEdit, ConfigFile, Saved } from './config/save.js';
 import { keepApproval } from './config/trust.js';
 import {
@@ -13,6 +15,7 @@ import {
   fullName,
   type Place,
   pathOf,
+  revisionOfSpec,
   specOf,
   specsOf,
 } from './configured.js';
@@ -55,8 +58,10 @@ const REPLACE_DRAIN_MS = 60_000;
 
 export class Registry {
   readonly #parts: RegistryParts;
-  /** Names that came from the file: what a change of it may remove. */
-  #fromFile = new Set<string>();
+  /** What the file said last, by name and revision: only what differs from it is taken over. */
+  #fromFile: ReadonlyMap<string, string> = new Map();
+  /** Revisions of the file's `performance`: as it is in force, and as it was last seen. */
+  #performance = { inForce: '', seen: '' };
   #turn: Promise<unknown> = Promise.resolve();
   #unwatch: (() => void) | undefined;
 
@@ -68,18 +73,20 @@ export class Registry {
   async fill(document: ConfigDocument | undefined, own: Readonly<Record<string, ServiceConfig>>): Promise<void> {
     const { services, context, regrant } = this.#parts;
     if (document) regrant(document);
+    const performance = revisionOf(document?.performance ?? {});
+    this.#performance = { inForce: performance, seen: performance };
     const fromFile = document ? await specsOf(document, context) : [];
     const fromCode = Object.entries(own).map(([name, config]) =>
       specOf({ agent: undefined, name }, checkServiceConfig(name, config), context, document, 'code'),
     );
     for (const spec of [...fromFile, ...(await Promise.all(fromCode))]) services.add(spec);
-    this.#fromFile = new Set(fromFile.map((spec) => spec.name));
+    this.#fromFile = new Map(fromFile.map((spec) => [spec.name, revisionOfSpec(spec)]));
   }
 
   /** Takes changes of the file over until `close`. */
   watch(): void {
     this.#unwatch = this.#parts.file?.watch(
-      (document) => void this.#reload(document).catch(() => {}),
+      () => void this.#reload().catch(() => {}),
       (error) => this.#problem(error),
     );
   }
@@ -108,7 +115,6 @@ export class Registry {
       for (const spec of await this.#specs(places, options)) {
         // Names may have stood for another's tools until now: bare ones, and those of a service that this one hides.
         forget(services.add(spec));
-        if (options.persist) this.#fromFile.add(spec.name);
         events.emit('serviceAdded', { service: spec.name });
       }
       if (agent !== undefined)
@@ -139,8 +145,10 @@ export class Registry {
       const name = fullName(place);
       const service = services.get(name);
       const at = placeOf(service) ?? place;
-      if (options.persist) await this.#persist((edit) => void edit.remove(pathOf(edit.document, at)), options);
-      this.#fromFile.delete(name);
+      if (options.persist) {
+        await this.#persist((edit) => void edit.remove(pathOf(edit.document, at)), options);
+        this.#fromFile = new Map([...this.#fromFile].filter(([known]) => known !== name));
+      }
       if (service) forget(service);
       events.emit('serviceRemoved', { service: name });
       // Its calls may take long to finish: the next change need not wait for them.
@@ -155,20 +163,35 @@ export class Registry {
     return rest;
   }
 
-  #reload(document: ConfigDocument): Promise<void> {
-    const { services, context, events, logger, forget, regrant } = this.#parts;
+  #reload(): Promise<void> {
+    const { services, file, context, events, logger, forget, regrant } = this.#parts;
     return this.#change(async () => {
+      // The newest, not the one that was heard of: a change of ours may have been saved since.
+      const document = file!.current()!;
       const specs = await specsOf(document, context);
       const before = [...services.values()];
-      const difference = applySpecs(services, this.#fromFile, specs, REPLACE_DRAIN_MS);
-      this.#fromFile = new Set(specs.map((spec) => spec.name));
+      const { difference, fromFile, taken } = applySpecs(services, this.#fromFile, specs, REPLACE_DRAIN_MS);
+      this.#fromFile = fromFile;
       for (const service of before)
         if (difference.added.length > 0 || services.get(service.name) !== service) forget(service);
       regrant(document);
       for (const spec of specs) if (spec.problem) this.#problem(spec.problem);
+      for (const name of taken) this.#problem(exists(name));
+      this.#seePerformance(document);
       logger?.info({ ...difference }, 'the configuration changed');
       events.emit('configChanged', { file: document.file ?? '', ...difference });
     });
+  }
+
+  /** Pools, limits and the cache are made at open, so a change of theirs waits for the next one, and that is told. */
+  #seePerformance(document: ConfigDocument): void {
+    const seen = revisionOf(document.performance ?? {});
+    const isNews = seen !== this.#performance.seen && seen !== this.#performance.inForce;
+    this.#performance.seen = seen;
+    if (!isNews) return;
+    const path = ['performance'];
+    const place = { file: document.file, path, ...locate(document, path) };
+    this.#problem(configInvalid(place, 'changed while the store runs: it takes effect at the next open'));
   }
 
   #problem(error: StoreError): void {
@@ -197,7 +220,10 @@ export class Registry {
       const written = saved && configAt(saved, place);
       return specOf(place, written ?? config, context, saved ?? file?.current(), written ? 'file' : 'code');
     });
-    return Promise.all(specs);
+    const made = await Promise.all(specs);
+    if (saved)
+      this.#fromFile = new Map([...this.#fromFile, ...made.map((spec) => [spec.name, revisionOfSpec(spec)] as const)]);
+    return made;
   }
 
   async #persist(change: (edit: ConfigEdit) => void, options: ChangeOptions): Promise<ConfigDocument> {

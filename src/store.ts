@@ -6,6 +6,8 @@ import { resolve } from 'node:path';
 import { type Clock, systemClock } from './_util/clock.js';
 import { Gate } from './_util/gate.js';
 import { type AgentParts, Agents } from './agents.js';
+import { Askers } from './askers.js';
+import { type AskHandlers, checkHandlers, HANDLER_KEYS } from './asking.js';
 import type { CallRecord } from './call.js';
 import { RememberedLists } from './catalog/remembered.js';
 import type { ConfigDocument, ServiceConfig } from './config/definition.js';
@@ -32,7 +34,7 @@ import { type CacheStats, ResultCache } from './service/cache.js';
 import type { Service, ServiceEvent } from './service/service.js';
 import { Services } from './service/services.js';
 
-export interface OpenOptions {
+export interface OpenOptions extends AskHandlers {
   /** Path of an `mcp.json`. With neither this nor `services`: the user's own, `~/.mcpstore/mcp.json`, if it is there. */
   config?: string;
   /** Services in code, in the shape of `mcpServers`; `{ server }` is an MCP server object in this process. */
@@ -68,6 +70,7 @@ const OPEN_KEYS = [
   'watch',
   'logger',
   'clock',
+  ...HANDLER_KEYS,
 ];
 
 export interface StoreStats {
@@ -92,6 +95,7 @@ export class MCPStore extends Scope {
   readonly #layers: readonly OptionLayer[];
   readonly #file: ConfigFile | undefined;
   readonly #agents: Agents;
+  readonly #askers: Askers;
   readonly #registry: Registry;
   #closing: Promise<void> | undefined;
 
@@ -124,7 +128,8 @@ export class MCPStore extends Scope {
     const cache = new ResultCache(resultCache, clock);
     let services: Services;
     let registry: Registry;
-    const shared: Omit<ScopeParts, keyof AgentParts> = {
+    const askers = new Askers(options.logger);
+    const shared: Omit<ScopeParts, keyof AgentParts | 'asker'> = {
       registry: () => registry,
       clock,
       events,
@@ -136,6 +141,7 @@ export class MCPStore extends Scope {
     super({
       ...shared,
       id: '',
+      asker: askers.add('', options, () => 'given'),
       own: (name) => services.get(name),
       find: (name) => services.get(name),
       visible: function* () {
@@ -143,6 +149,7 @@ export class MCPStore extends Scope {
       },
     });
     this.#clock = clock;
+    this.#askers = askers;
     this.#events = events;
     this.#layers = layers;
     this.#cache = cache;
@@ -158,9 +165,13 @@ export class MCPStore extends Scope {
       remembered: this.#remembered,
       layers,
       emit: (service, event) => this.#route(service, event),
+      asking: (service, owner) => askers.of(service, owner),
     });
     this.#services = services;
-    this.#agents = new Agents(services, (own) => new Scope({ ...shared, ...own }));
+    this.#agents = new Agents(
+      services,
+      (own) => new Scope({ ...shared, ...own, asker: askers.add(own.id, {}, usesOf(own)) }),
+    );
     this.#registry = registry = new Registry({
       services,
       file,
@@ -198,8 +209,12 @@ export class MCPStore extends Scope {
    * An agent's view: its own services under their local names, and those of the store that it was given. Results that
    * it caches are its own. The same id gives the same view; `services` replaces what it was given.
    */
-  forAgent(id: string, options: { services?: readonly string[] } = {}): Scope {
-    return this.#agents.of(id, options);
+  forAgent(id: string, options: { services?: readonly string[] } & AskHandlers = {}): Scope {
+    const { onSampling, onElicitation, roots, ...rest } = options;
+    checkHandlers(options);
+    const scope = this.#agents.of(id, rest);
+    this.#askers.change(id, { onSampling, onElicitation, roots });
+    return scope;
   }
 
   /** Counts and latencies of calls, the cache and the connections. Starts nothing. */
@@ -306,6 +321,15 @@ export class MCPStore extends Scope {
   }
 }
 
+/** How an agent uses a service, by the service's full name. */
+function usesOf({ id, visible }: AgentParts): (service: string) => 'own' | 'given' | undefined {
+  return (name) => {
+    for (const [, service] of visible())
+      if (service.name === name) return service.owner?.agent === id ? 'own' : 'given';
+    return undefined;
+  };
+}
+
 function existing(path: string): string | undefined {
   return existsSync(path) ? path : undefined;
 }
@@ -323,6 +347,7 @@ function checkOpen(options: OpenOptions): void {
     throw bad('stateDir', 'the path of a folder, or null');
   if (workspaceFolder !== undefined && typeof workspaceFolder !== 'string')
     throw bad('workspaceFolder', 'the path of a folder');
+  checkHandlers(options);
   if (watch !== undefined && typeof watch !== 'boolean') throw bad('watch', 'true or false');
   if (logger !== undefined)
     for (const level of ['debug', 'info', 'warn', 'error'] as const)

@@ -1,6 +1,8 @@
 /** Knows what a transport of ours offers beside the SDK's Transport: requests that go past the SDK's client. */
 
 import type { Progress, Transport } from '@modelcontextprotocol/client';
+import type { Asker, CallRecord } from '../call.js';
+import type { Asked } from './asked.js';
 
 /** What bounds and observes one request. */
 export interface RequestOptions {
@@ -12,6 +14,10 @@ export interface RequestOptions {
   readonly silenceMs: number;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: Progress) => void) | undefined;
+  /** Who answers what the server asks meanwhile: the caller whose request this is. */
+  readonly ask?: Asker | undefined;
+  /** Told of what was asked. */
+  readonly record?: CallRecord | undefined;
   /** HTTP headers of this request alone; other transports ignore them. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }
@@ -35,6 +41,8 @@ export interface Channel extends Transport {
   setEnvelope?(meta: Readonly<Record<string, unknown>> | undefined): void;
   /** The channel serves what is under way, and wants no more: whoever owns it closes it after that. */
   onretire?: ((reason: Error) => void) | undefined;
+  /** Legacy era: takes the server's own requests that callers answer. The SDK's client gets all others. */
+  asked?: Asked | undefined;
   /** Why the connection ended (exit code, stderr's tail, reset), once it has. */
   readonly closeReason?: Error | undefined;
 }

@@ -5,6 +5,7 @@ import { onAbort } from '../_util/abort.js';
 import type { Clock } from '../_util/clock.js';
 import type { EndpointDefinition } from '../config/definition.js';
 import { asError, StoreError } from '../errors.js';
+import { Asked, type Asking } from './asked.js';
 import type { Channel } from './channel.js';
 import { connectError, HandshakeTimeout } from './connect-error.js';
 import { Connection, type SocketFigures } from './connection.js';
@@ -33,6 +34,8 @@ export interface ConnectOptions {
   onStderr?: ((text: string) => void) | undefined;
   /** Notices may have been missed: lists should be fetched again. */
   onGap?: (() => void) | undefined;
+  /** The callers whom the server may ask; undefined: nobody. */
+  asking?: Asking | undefined;
 }
 
 /** A channel that is not connected yet, and what is known of its kind. */
@@ -121,8 +124,11 @@ async function attempt(
   const sdk = await import('@modelcontextprotocol/client');
   options.signal?.throwIfAborted();
   const opened = await openWithin(definition, options, deadline);
+  const { channel } = opened;
+  const capabilities = options.asking?.capabilities() ?? {};
+  if (options.asking) channel.asked = new Asked(options.asking, (message) => channel.send(message));
   const client: Client = new sdk.Client(CLIENT_INFO, {
-    capabilities: {},
+    capabilities,
     versionNegotiation: {
       mode: opening === 'auto' ? 'auto' : 'legacy',
       probe: { timeoutMs: Math.min(5_000, options.timeoutMs) },
@@ -138,7 +144,7 @@ async function attempt(
       opened.channel.setEnvelope?.({
         [sdk.PROTOCOL_VERSION_META_KEY]: version,
         [sdk.CLIENT_INFO_META_KEY]: CLIENT_INFO,
-        [sdk.CLIENT_CAPABILITIES_META_KEY]: {},
+        [sdk.CLIENT_CAPABILITIES_META_KEY]: capabilities,
       });
     return new Connection({
       client,

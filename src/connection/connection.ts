@@ -82,6 +82,8 @@ export class Connection {
     this.serverInfo = client.getServerVersion();
     this.instructions = client.getInstructions();
     this.discover = client.getDiscoverResult();
+    // A modern server asks in its results; it has no requests of its own.
+    if (this.era === 'modern') channel.asked = undefined;
     this.lastUsedAt = parts.clock.now();
     client.onclose = () => this.#ended(channel.closeReason ?? new Error('the connection ended'));
     channel.onretire = (reason) => this.#ended(reason);
@@ -200,6 +202,7 @@ export class Connection {
   #ended(reason: Error): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#channel.asked?.end();
     this.onClose?.(reason);
     this.onClose = undefined;
     this.onNotice = undefined;

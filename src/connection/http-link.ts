@@ -8,7 +8,7 @@ import type { Exchange, ExchangeLimits } from './http-exchange.js';
 import { claimedVersion, configuredHeaders, headerOf, redactor } from './http-headers.js';
 import { SocketPool } from './http-sockets.js';
 import { deliver } from './messages.js';
-import type { Pending } from './pending.js';
+import type { Pending, PendingRequest } from './pending.js';
 import type { Redact } from './redact.js';
 
 export interface HttpOptions {
@@ -146,7 +146,7 @@ export class HttpLink implements Peer, ExchangeLimits {
   }
 
   /** Routes the data of an event: a message, or a batch of them. What is neither is noise. Returns what was routed. */
-  receive(data: string): readonly WireMessage[] {
+  receive(data: string, stream?: PendingRequest): readonly WireMessage[] {
     if (data === '') return [];
     let value: unknown;
     try {
@@ -156,12 +156,12 @@ export class HttpLink implements Peer, ExchangeLimits {
     }
     const messages = messagesOf(value);
     if (messages === undefined) this.tell(this.options.onNoise, this.redact(data.slice(0, 1024)));
-    else deliver(value, this.pending, this.channel);
+    else deliver(value, this.pending, this.channel, undefined, stream);
     return messages ?? [];
   }
 
   /** Routes the JSON body of a reply, or says why that cannot be done. */
-  receiveBody(body: string, status: number): readonly WireMessage[] | StoreError {
+  receiveBody(body: string, status: number, stream?: PendingRequest): readonly WireMessage[] | StoreError {
     if (body === '') return unusable(this, `answered ${status} without a result`);
     let value: unknown;
     try {
@@ -171,7 +171,7 @@ export class HttpLink implements Peer, ExchangeLimits {
     }
     const messages = messagesOf(value);
     if (messages === undefined) return unusable(this, 'answered with JSON that is no message', body);
-    deliver(value, this.pending, this.channel);
+    deliver(value, this.pending, this.channel, undefined, stream);
     return messages;
   }
 

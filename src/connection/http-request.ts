@@ -69,7 +69,7 @@ class RequestExchange extends Exchange {
   protected override event(event: SseEvent): void {
     if (event.id !== undefined) this.#lastEventId = event.id;
     this.#request.lastSeen = this.#link.clock.now();
-    this.#link.receive(event.data);
+    this.#link.receive(event.data, this.#request);
     if (!this.#waits) this.#link.linger(this);
   }
 
@@ -79,7 +79,7 @@ class RequestExchange extends Exchange {
   }
 
   #answered(body: string): StoreError | undefined {
-    const received = this.#link.receiveBody(body, this.status);
+    const received = this.#link.receiveBody(body, this.status, this.#request);
     if (received instanceof StoreError) return received;
     return this.#waits ? unusable(this.#link, 'answered with messages, but not with the result', body) : undefined;
   }

@@ -76,7 +76,7 @@ class ResumeExchange extends Exchange {
     if (event.id !== undefined) this.#state.lastEventId = event.id;
     this.#state.tries = 0;
     request.lastSeen = link.clock.now();
-    link.receive(event.data);
+    link.receive(event.data, request);
     if (!link.pending.has(request.id)) link.linger(this);
   }
 

@@ -12,6 +12,7 @@ const MAX_DEPTH = 64;
  */
 export function jsonCopy<T extends object>(message: T): T {
   try {
+    for (const _ in BARE) throw NOT_PLAIN;
     return plainCopy(message, 0) as T;
   } catch {
     // Not plain: text knows all the rules, and says what is wrong.
@@ -38,22 +39,24 @@ function plainCopy(value: unknown, depth: number): unknown {
 function arrayCopy(array: readonly unknown[], depth: number): unknown[] {
   if ((array as { toJSON?: unknown }).toJSON !== undefined) throw NOT_PLAIN;
   const copy: unknown[] = [];
-  for (const item of array) copy.push(item === undefined ? null : plainCopy(item, depth));
+  for (let i = 0; i < array.length; i++) copy.push(array[i] === undefined ? null : plainCopy(array[i], depth));
   return copy;
 }
 
 function objectCopy(object: object, depth: number): object {
   const kind = Object.getPrototypeOf(object) as unknown;
-  if ((kind !== Object.prototype && kind !== null) || (object as { toJSON?: unknown }).toJSON !== undefined)
-    throw NOT_PLAIN;
+  if (kind !== Object.prototype && kind !== null) throw NOT_PLAIN;
   const copy: Record<string, unknown> = {};
-  for (const key of Object.keys(object)) {
+  // All of its keys are its own; a `toJSON` of its own is a function, so not plain.
+  for (const key in object) {
     // Assigned, it would be the prototype and no field.
     if (key === '__proto__') throw NOT_PLAIN;
     const item = (object as Record<string, unknown>)[key];
-    if (item !== undefined) copy[key] = plainCopy(item, depth);
+    if (item !== undefined) copy[key] = typeof item === 'string' ? item : plainCopy(item, depth);
   }
   return copy;
 }
 
 const NOT_PLAIN = new Error('not plain');
+/** Has keys only where somebody gave all objects some. */
+const BARE = {};

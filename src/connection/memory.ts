@@ -45,7 +45,7 @@ class LinkedTransport implements Transport {
     if (other === undefined) return Promise.resolve();
     let copy: JSONRPCMessage;
     try {
-      copy = jsonCopy(message);
+      copy = copyOf(message);
     } catch (error) {
       if (!('result' in message)) return Promise.reject(error);
       // Whoever waits for this answer hears of it, where a wire would have nothing to say.
@@ -66,6 +66,13 @@ class LinkedTransport implements Transport {
     other.onclose?.();
     return Promise.resolve();
   }
+}
+
+/** The envelope of a call or its answer is the sender's own and only read: what stands in it is what others hold. */
+function copyOf(message: JSONRPCMessage): JSONRPCMessage {
+  if ('result' in message) return { jsonrpc: '2.0', id: message.id, result: jsonCopy(message.result) };
+  if (!('id' in message) || !('method' in message) || message.params === undefined) return jsonCopy(message);
+  return { jsonrpc: '2.0', id: message.id, method: message.method, params: jsonCopy(message.params) };
 }
 
 /** Connects `source` and returns our end of the pair. */

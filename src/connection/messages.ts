@@ -6,6 +6,9 @@ import type { Channel } from './channel.js';
 import type { Pending, PendingRequest, RpcAnswer } from './pending.js';
 import type { UnaskedBudget } from './unasked.js';
 
+/** Where the modern envelope has what the client can be asked for (MCP 2026-07-28). */
+const CAPABILITIES_KEY = 'io.modelcontextprotocol/clientCapabilities';
+
 /** Does this request carry a progress token? It does where silence is bounded, so that a working server can show life. */
 function wantsProgress(request: PendingRequest): boolean {
   return request.options.onProgress !== undefined || request.options.silenceMs > 0;
@@ -23,7 +26,11 @@ export function wireParams(
   const own = params?.['_meta'] as Record<string, unknown> | undefined;
   const token = wantsProgress(request) ? { progressToken: request.id } : undefined;
   if (!token && !envelope) return params ?? {};
-  return { ...params, _meta: envelope || own ? { ...envelope, ...own, ...token } : token };
+  if (!envelope && !own) return { ...params, _meta: token };
+  const ask = envelope && request.options.ask;
+  // The envelope declares what any caller on the connection can be asked; a call declares its own caller's.
+  const declared = ask && ask.capabilities !== envelope[CAPABILITIES_KEY] && { [CAPABILITIES_KEY]: ask.capabilities };
+  return { ...params, _meta: { ...envelope, ...declared, ...own, ...token } };
 }
 
 /** The same as text. The usual call, without a `_meta` of its own, is put together from texts: copies cost more. */
@@ -59,18 +66,20 @@ export function stringify(value: unknown): string {
 }
 
 /**
- * Routes one parsed message: answers and progress of our own requests to `pending`, all the rest to the SDK, as far as
- * the budget for what the server says unasked allows.
+ * Routes one parsed message: answers and progress of our own requests to `pending`, what the server asks its callers to
+ * `asked`, all the rest to the SDK, as far as the budget for what the server says unasked allows.
+ * @param stream - the request on whose own response stream it came; undefined where the transport has none
  */
 export function deliver(
   value: unknown,
   pending: Pending,
-  channel: Pick<Channel, 'onmessage' | 'onerror'>,
+  channel: Pick<Channel, 'onmessage' | 'onerror' | 'asked'>,
   budget?: UnaskedBudget,
+  stream?: PendingRequest,
 ): void {
   if (Array.isArray(value)) {
     // Batches belong to the 2025-03-26 revision; each member counts for itself.
-    for (const member of value) if (!Array.isArray(member)) deliver(member, pending, channel, budget);
+    for (const member of value) if (!Array.isArray(member)) deliver(member, pending, channel, budget, stream);
     return;
   }
   // A number or null is no message, and what a server writes must never throw here.
@@ -92,6 +101,7 @@ export function deliver(
       }
     }
     if (budget?.take(message, message.id === undefined) === false) return;
+    if (channel.asked?.take(message, pending, stream)) return;
   }
   handOn(value as JSONRPCMessage, channel);
 }

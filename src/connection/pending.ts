@@ -5,6 +5,7 @@ import { onAbort } from '../_util/abort.js';
 import type { Clock, Timer } from '../_util/clock.js';
 import { StoreError } from '../errors.js';
 import type { RequestOptions, RpcResult } from './channel.js';
+import { GivenUp } from './given-up.js';
 
 /** One request under way. */
 export interface PendingRequest {
@@ -21,6 +22,13 @@ export interface PendingRequest {
   readonly resolve: (result: RpcResult) => void;
   readonly reject: (error: Error) => void;
   offAbort: (() => void) | undefined;
+  /** What the server asks of its caller meanwhile: silence does not count, and each is told when the request ends. */
+  asked: Set<Watcher> | undefined;
+}
+
+/** Hears that a request has ended, however. */
+export interface Watcher {
+  over(request: PendingRequest): void;
 }
 
 /** Sweeps are at least this far apart: a thousand calls that time out together cost a few sweeps, not a thousand. */
@@ -38,6 +46,8 @@ export class Pending {
   readonly #clock: Clock;
   readonly #cancel: (request: PendingRequest, reason: string) => void;
   readonly #shown: (error: Error) => Error;
+  /** Whose requests were sent and given up. */
+  readonly givenUp: GivenUp;
   #nextId = 0;
   #timer: Timer | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
@@ -54,6 +64,7 @@ export class Pending {
     shown: (error: Error) => Error = (error) => error,
   ) {
     this.#clock = clock;
+    this.givenUp = new GivenUp(clock);
     this.#cancel = cancel;
     this.#shown = shown;
   }
@@ -69,6 +80,22 @@ export class Pending {
   /** Is a request with this id under way? */
   has(id: string): boolean {
     return this.#requests.has(id);
+  }
+
+  get(id: string): PendingRequest | undefined {
+    return this.#requests.get(id);
+  }
+
+  /** The server asks the caller of `request`: until `answered`, its deadline alone counts. */
+  asking(request: PendingRequest, watcher: Watcher): void {
+    request.asked ??= new Set();
+    request.asked.add(watcher);
+  }
+
+  answered(request: PendingRequest, watcher: Watcher): void {
+    if (!request.asked?.delete(watcher) || !this.#requests.has(request.id)) return;
+    request.lastSeen = this.#clock.now();
+    this.#arm(dueOf(request, request.lastSeen));
   }
 
   /** Registers a request; `send` hands it over and marks `sent`. What `send` throws rejects the request. */
@@ -88,6 +115,7 @@ export class Pending {
         resolve,
         reject,
         offAbort: undefined,
+        asked: undefined,
       };
       this.#requests.set(request.id, request);
       if (signal)
@@ -100,7 +128,8 @@ export class Pending {
         this.fail(request, error instanceof Error ? error : new Error(String(error)));
         return;
       }
-      this.#arm(dueOf(request, now));
+      // It may have ended within `send`, and the channel with it.
+      if (this.#requests.size > 0) this.#arm(dueOf(request, now));
     });
   }
 
@@ -155,13 +184,17 @@ export class Pending {
   #remove(request: PendingRequest): void {
     this.#requests.delete(request.id);
     request.offAbort?.();
+    if (request.asked) for (const watcher of [...request.asked]) watcher.over(request);
   }
 
   #giveUp(request: PendingRequest, error: StoreError, reason: string): void {
     if (this.#requests.get(request.id) !== request) return;
     this.#remove(request);
     request.stop?.();
-    if (request.sent) this.#cancel(request, reason);
+    if (request.sent) {
+      if (request.options.ask) this.givenUp.add(request.options.ask);
+      this.#cancel(request, reason);
+    }
     request.reject(error);
   }
 
@@ -192,18 +225,24 @@ function executed(request: PendingRequest): 'no' | 'unknown' {
 /** Silence counts from the sending on: a request that is still in line for a socket is not waiting for the server. */
 function dueOf(request: PendingRequest, now: number): number {
   const { deadline, silenceMs } = request.options;
-  return silenceMs > 0 ? Math.min(deadline, (request.sent ? request.lastSeen : now) + silenceMs) : deadline;
+  return silenceMs > 0 && !request.asked?.size
+    ? Math.min(deadline, (request.sent ? request.lastSeen : now) + silenceMs)
+    : deadline;
 }
 
 function timeout(request: PendingRequest, now: number): StoreError {
   const { options } = request;
-  if (dueOf(request, now) >= options.deadline)
-    return timedOut(options, request.sent ? 'waiting for the answer' : 'waiting to be sent', executed(request));
+  if (dueOf(request, now) >= options.deadline) return timedOut(options, whereAt(request), executed(request));
   return new StoreError('TIMEOUT', `no answer and no progress for ${options.silenceMs} ms`, {
     executed: executed(request),
     figures: { readTimeoutMs: options.silenceMs },
     hint: 'A tool that works in silence for longer needs a higher connectionPool.readTimeoutMs, or a timeoutMs of its own.',
   });
+}
+
+function whereAt({ sent, asked }: PendingRequest): string {
+  if (asked?.size) return 'while its caller was asked for input';
+  return sent ? 'waiting for the answer' : 'waiting to be sent';
 }
 
 function timedOut(options: RequestOptions, where: string, ran: 'no' | 'unknown'): StoreError {

@@ -4,6 +4,7 @@ import { basename } from 'node:path';
 import type { Clock } from '../_util/clock.js';
 import type { Gate } from '../_util/gate.js';
 import type { EndpointDefinition } from '../config/definition.js';
+import type { Asking } from '../connection/asked.js';
 import { type ConnectOptions, connect, type KnownEra } from '../connection/connect.js';
 import type { Connection } from '../connection/connection.js';
 import { poolSize, type ResolvedPerformance, type ServiceOptions } from '../options.js';
@@ -23,6 +24,8 @@ export interface LauncherOptions {
   onLine: (stream: 'stdout' | 'stderr', text: string) => void;
   /** Notifications may have been missed. */
   onGap: () => void;
+  /** The callers whom the server may ask; undefined: nobody. */
+  asking?: Asking | undefined;
 }
 
 const MAX_MESSAGE_BYTES = 10 * 1024 * 1024;
@@ -77,7 +80,7 @@ export class Launcher {
   }
 
   async #connect(signal: AbortSignal): Promise<Connection> {
-    const { definition, performance, own, clock, stateDir, onLine, onGap } = this.#options;
+    const { definition, performance, own, clock, stateDir, onLine, onGap, asking } = this.#options;
     const pool = performance.connectionPool;
     const slow = definition.kind === 'stdio' && !this.#startedOnce && mayDownload(definition.command, definition.args);
     const sockets = poolSize('http', own.connectionPool, pool);
@@ -94,6 +97,7 @@ export class Launcher {
       onNoise: (line) => onLine('stdout', line),
       onStderr: (text) => onLine('stderr', text),
       onGap,
+      asking,
     };
     const connection = await connect(definition, options, this.#era);
     this.#startedOnce = true;

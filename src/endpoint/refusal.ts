@@ -1,5 +1,6 @@
 /** Knows why an endpoint takes no calls now, and what the end of a call says about it. */
 
+import { InputRequired } from '../call.js';
 import { isStoreError, StoreError } from '../errors.js';
 import type { EndpointState } from './machine.js';
 
@@ -40,6 +41,7 @@ function down(message: string, cause: StoreError, inMs: number): StoreError {
  * as after a deadline, since slowness alone is no failure; nor is a refusal for credentials or for too many requests.
  */
 export function verdictOf(error: unknown): 'answered' | 'failed' | 'none' {
+  if (error instanceof InputRequired) return 'answered';
   if (!isStoreError(error)) return 'none';
   if (error.code === 'OUTCOME_UNKNOWN' || (error.code === 'PROTOCOL_ERROR' && error.executed !== 'no')) return 'failed';
   if (error.code === 'CONNECT_FAILED') return error.figures?.['sessionExpired'] === true ? 'none' : 'failed';

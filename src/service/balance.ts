@@ -2,7 +2,7 @@
 
 import { onAbort } from '../_util/abort.js';
 import type { Clock } from '../_util/clock.js';
-import type { Call, CallResult } from '../call.js';
+import { type Call, type CallResult, InputRequired } from '../call.js';
 import type { Connection } from '../connection/connection.js';
 import type { Endpoint } from '../endpoint/endpoint.js';
 import { StoreError } from '../errors.js';
@@ -179,15 +179,20 @@ function leastBad(endpoints: readonly Endpoint[]): Endpoint {
   return [...endpoints].sort((a, b) => nextTryAt(a) - nextTryAt(b))[0]!;
 }
 
-/** A modern server may answer that it needs something from the caller first; nobody here can give it. */
-function complete(call: Call, result: CallResult): CallResult {
-  if (result['resultType'] === undefined || result['resultType'] === 'complete') return result;
+/**
+ * The result, unless a modern server needs something from the caller first: then `InputRequired`, which the call's own
+ * hop answers (`rounds.ts`), or `PROTOCOL_ERROR` for a caller who has nothing to give.
+ */
+export function complete(call: Call, result: CallResult): CallResult {
+  const kind = result['resultType'];
+  if (kind === undefined || kind === 'complete') return result;
+  if (kind === 'input_required' && call.ask?.offers) throw new InputRequired(result);
   throw new StoreError(
     'PROTOCOL_ERROR',
     `${call.record.tool}: the server asks for input that this client does not offer`,
     {
       executed: 'no',
-      figures: { resultType: String(result['resultType']) },
+      figures: { resultType: String(kind) },
     },
   );
 }

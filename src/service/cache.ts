@@ -191,7 +191,13 @@ export class ResultCache {
     call.record.cache = 'miss';
     const { service, tool } = flight;
     try {
+      const { asked } = call.record;
       const result = freeze(await this.#past(next, call, flight));
+      if (call.record.asked > asked) {
+        // What its caller answered is nobody else's.
+        if (!flight.joiners.give('lead')) this.#landed(key, flight);
+        return result;
+      }
       if (this.#flights.get(key) === flight) this.#store(key, { result, service, tool, bytes: sizeOf(result) }, ttlMs);
       this.#landed(key, flight);
       while (flight.joiners.give(result));

@@ -4,6 +4,7 @@ import type { Clock } from '../_util/clock.js';
 import type { Gate } from '../_util/gate.js';
 import { type Call, type CallResult, type Handler, newRecord } from '../call.js';
 import type { EndpointDefinition, ServiceDefinition } from '../config/definition.js';
+import type { Asking } from '../connection/asked.js';
 import type { Connection, ServerNotice } from '../connection/connection.js';
 import { Endpoint } from '../endpoint/endpoint.js';
 import type { EndpointState } from '../endpoint/machine.js';
@@ -25,6 +26,8 @@ export interface PathOptions {
   onOpened: () => void;
   onNotice: (notice: ServerNotice) => void;
   onLine: (stream: 'stdout' | 'stderr', text: string) => void;
+  /** The callers whom the server may ask; undefined: nobody. */
+  asking?: Asking | undefined;
 }
 
 /** What bounds one list. */
@@ -167,7 +170,7 @@ export class Path {
   }
 
   #endpoint(definition: EndpointDefinition): Endpoint {
-    const { performance, clock, gate, stateDir, onState, onOpened, onNotice, onLine } = this.#options;
+    const { performance, clock, gate, stateDir, onState, onOpened, onNotice, onLine, asking } = this.#options;
     const replicas = this.#options.definition.endpoints.length > 1;
     const endpoint: Endpoint = new Endpoint({
       definition,
@@ -180,6 +183,7 @@ export class Path {
       onOpened,
       onNotice,
       onLine,
+      asking,
       ...(replicas && { mayEject: () => this.#mayEject() }),
     });
     return endpoint;

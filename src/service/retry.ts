@@ -93,7 +93,8 @@ export class Retry {
   around(next: Handler): Handler {
     return async (call) => {
       this.#tokens = Math.min(BUDGET_MAX, this.#tokens + BUDGET_PER_CALL);
-      let asked = false;
+      let repeated = false;
+      const { asked } = call.record;
       /** An attempt was sent and lost its answer: whatever comes now, the call may have run. */
       let doubt = false;
       for (let retries = 0; ; ) {
@@ -103,11 +104,12 @@ export class Retry {
           const error: unknown = doubt ? doubtful(thrown) : thrown;
           doubt ||= isStoreError(error) && error.executed === 'unknown';
           const verdict = judge(thrown, call);
-          if (verdict === 'final' || this.#closed) throw error;
+          // Nobody is asked twice for one call.
+          if (verdict === 'final' || this.#closed || call.record.asked > asked) throw error;
           // What the server itself asked to repeat is repeated once; a second refusal is an answer.
           const ownWord = verdict === 'replay' || typeof verdict === 'object';
-          if (ownWord && asked) throw error;
-          if (ownWord) asked = true;
+          if (ownWord && repeated) throw error;
+          if (ownWord) repeated = true;
           if (verdict !== 'replay' && ++retries > this.#policy.maxRetries) throw error;
           const pause = verdict === 'replay' ? 0 : this.#pauseFor(verdict, retries, call);
           if (pause === undefined || pause >= call.deadline - this.#policy.clock.now()) throw error;

@@ -5,6 +5,7 @@ import type { Gate } from '../_util/gate.js';
 import type { Handler } from '../call.js';
 import type { RememberedLists } from '../catalog/remembered.js';
 import type { ServiceConfig, ServiceDefinition } from '../config/definition.js';
+import type { Asking } from '../connection/asked.js';
 import type { Connection, ServerNotice } from '../connection/connection.js';
 import type { Endpoint } from '../endpoint/endpoint.js';
 import type { EndpointState } from '../endpoint/machine.js';
@@ -38,6 +39,8 @@ export interface ServiceParts {
   /** Store-wide options, in the order in which they win. */
   layers: readonly OptionLayer[];
   emit: (service: Service, event: ServiceEvent) => void;
+  /** Whom its servers may ask; `owner`: the only scope that uses the connection, undefined for shared ones. */
+  asking?: (service: string, owner: string | undefined) => Asking;
 }
 
 /** The agent that a service belongs to, and the service's name there. */
@@ -248,7 +251,8 @@ export class Service {
   }
 
   #run(scope: string): Running {
-    const owner = this.definition?.options.sharing === 'agent' ? scope : '';
+    const own = this.definition?.options.sharing === 'agent';
+    const owner = own ? scope : '';
     const running = this.#running.get(owner);
     if (running) return running;
     if (this.problem) throw this.problem;
@@ -258,7 +262,7 @@ export class Service {
         service: this.name,
         hint: 'Remove "disabled" from its configuration.',
       });
-    const { clock, gate, stateDir, cache } = this.#parts;
+    const { clock, gate, stateDir, cache, asking } = this.#parts;
     const { performance } = this;
     const path = new Path({
       definition: this.definition!,
@@ -274,6 +278,7 @@ export class Service {
       },
       onNotice: (notice) => this.#notice(notice),
       onLine: (stream, text) => this.#emit({ type: 'output', stream, text }),
+      asking: asking?.(this.name, own ? scope : undefined),
     });
     const { enabled, ttlMs } = performance.resultCache;
     const made = { path, handle: enabled ? cache.around(path.handle, ttlMs) : path.handle };

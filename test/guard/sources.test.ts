@@ -11,7 +11,6 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const MAX_LINES = 300;
 /** Files that are longer, and why they stay in one piece. */
 const LONG: Record<string, string> = {
-  'src/scope.ts': 'every verb that a caller has, with its documentation; each is a few lines',
   'src/scope-catalog.ts': 'names, lists and their waits read and write one index',
   'src/store.ts': 'the public class of the package, with its documentation',
   'src/options.ts': 'every option with its meaning, unit, default and limits stands in one table',

@@ -35,6 +35,8 @@ export class Callers {
   #next = 1;
   /** Services that a change touched: what their calls meet is no longer only their own doing. */
   readonly disturbed = new Set<string>();
+  /** Services that were not there for a moment. */
+  readonly #replaced = new Set<string>();
 
   constructor(world: World, store: MCPStore, services: readonly SimService[], callTimeoutMs: number) {
     this.#world = world;
@@ -74,6 +76,7 @@ export class Callers {
     if (mode === 'refresh' || mode === 'bypass') options.cache = mode;
     else if (mode === 'key') options.cache = { key: `k${random.int(1, 3)}` };
     const attempt = this.#attempt(`${plan.service}.${plan.tool} ${plan.mark}`, { calls: [plan], deadline, signal });
+    attempt.ownTimeout = options.timeoutMs !== undefined || !this.#replaced.has(plan.service);
     attempt.watch(() => scope.callTool(`${plan.service}__${plan.tool}`, this.#args(plan), options));
     cancelAt?.(attempt);
   }
@@ -176,9 +179,10 @@ export class Callers {
     const random = this.#random;
     const store = this.#store;
     const { name, config } = service;
-    this.disturbed.add(name);
-    const drainMs = random.pick([0, 100, 5_000]);
     const deed = random.pick(['restart', 'stop', 'update', 'patch', 'replace'] as const);
+    this.disturbed.add(name);
+    if (deed === 'replace') this.#replaced.add(name);
+    const drainMs = random.pick([0, 100, 5_000]);
     const attempt = this.#attempt(`${deed} ${name}`);
     attempt.slow = deed === 'stop' || deed === 'replace';
     attempt.watch(async () => {

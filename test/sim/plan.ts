@@ -81,7 +81,7 @@ function service(world: World, random: Random, name: string, healthy: boolean): 
       maxConcurrentCalls: random.int(1, 6),
       ...(random.chance(0.3) && { queueLimit: random.int(0, 5) }),
     };
-  if (random.chance(0.3)) own['connectionPool'] = { maxConnections: random.int(1, 3) };
+  if (!healthy && random.chance(0.3)) own['connectionPool'] = { maxConnections: random.int(1, 3) };
   if (!healthy && random.chance(0.25)) own['sharing'] = random.pick(['agent', 'call'] as const);
   const hosts: HttpHost[] = [];
   const endpoint = (replica: number): Record<string, unknown> => {

@@ -112,6 +112,9 @@ async function close(own: World, store: MCPStore, attempts: readonly Attempt[], 
   await own.loop.sleep(5);
   for (const child of own.children.values()) if (child.alive) own.fail(`process ${child.pid} outlived the close`);
   for (const attempt of attempts) if (!attempt.settled && !attempt.slow) own.fail(`${attempt.what} outlived the close`);
+  // A stop or restart looks every 20 ms whether its calls have ended.
+  await own.loop.sleep(20);
+  for (const attempt of attempts) if (!attempt.settled && !attempt.slow) own.fail(`${attempt.what} outlived the close`);
   // Later callers find a closed store.
   await own.loop.sleep(40_000);
   checkIdle(own, store, 'closed');

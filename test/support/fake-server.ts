@@ -18,6 +18,12 @@ export interface Visit {
   /** Which connection it came over, counted from 1. */
   connection: number;
   progress(progress: number): void;
+  /** Its progress token. */
+  token: unknown;
+  /** Asks the client; resolves to its whole answer, a result or an error. */
+  ask(method: string, params?: Json): Promise<Json>;
+  /** Takes back the last question. */
+  takeBack(): void;
   /** Ends the connection that it came over. */
   hangUp(): void;
 }
@@ -45,6 +51,8 @@ export class RpcFault extends Error {
 
 interface Session {
   id: number;
+  /** Questions to the client, by their ids. */
+  asked: Map<unknown, (answer: Json) => void>;
   transport: Transport;
   running: Map<unknown, AbortController>;
 }
@@ -65,11 +73,13 @@ export class FakeServer implements ServerObject {
   /** Run before the handshake; what it throws fails the connect. */
   onConnect: ((connection: number) => void | Promise<void>) | undefined;
   /** Does it answer `initialize`, `tools/list`, `ping`? */
-  answers = { initialize: true, list: true, ping: true };
+  answers = { initialize: true, list: true, ping: true, questions: [] as Json[] };
   listDelayMs = 0;
   /** Lists in pages of so many tools. */
   pageSize = Number.POSITIVE_INFINITY;
   capabilities: Json = { tools: { listChanged: true } };
+  /** What each client declared in `initialize`, in their order. */
+  readonly declared: Json[] = [];
   /** Other methods: resources, prompts and so on. */
   methods: Record<string, (params: Json) => Json> = {};
 
@@ -79,7 +89,7 @@ export class FakeServer implements ServerObject {
   }
 
   async connect(transport: Transport): Promise<void> {
-    const session: Session = { id: ++this.connects, transport, running: new Map() };
+    const session: Session = { id: ++this.connects, transport, running: new Map(), asked: new Map() };
     await this.onConnect?.(session.id);
     transport.onmessage = (message: unknown) => void this.#receive(session, message as Json);
     transport.onclose = () => {
@@ -99,12 +109,39 @@ export class FakeServer implements ServerObject {
     for (const { transport } of this.open) void transport.send({ jsonrpc: '2.0', method, ...(params && { params }) });
   }
 
+  /** What the last client declared. */
+  get clientCapabilities(): Json | undefined {
+    return this.declared.at(-1);
+  }
+
+  /** Asks every client, with no call of theirs for it. */
+  ask(method: string, params: Json = {}): void {
+    for (const session of this.open) void this.#ask(session, method, params);
+  }
+
   /** Ends every connection, as a server does that dies. */
   drop(): void {
     for (const { transport } of [...this.open]) void transport.close();
   }
 
-  async #receive(session: Session, { id, method, params }: Json): Promise<void> {
+  #questions = 0;
+
+  #ask(session: Session, method: string, params: Json): Promise<Json> {
+    const id = `q${++this.#questions}`;
+    return new Promise((resolve) => {
+      session.asked.set(id, resolve);
+      void session.transport.send({ jsonrpc: '2.0', id, method, params } as never);
+    });
+  }
+
+  async #receive(session: Session, message: Json): Promise<void> {
+    const { id, method, params } = message;
+    if (method === undefined) {
+      const { jsonrpc, id: of, ...answer } = message;
+      this.answers.questions.push(answer);
+      session.asked.get(of)?.(answer);
+      return;
+    }
     const asked = (params ?? {}) as Json;
     if (method === 'notifications/cancelled') {
       this.cancelled++;
@@ -129,6 +166,7 @@ export class FakeServer implements ServerObject {
     switch (method) {
       case 'initialize':
         if (!this.answers.initialize) return undefined;
+        this.declared.push(params['capabilities'] as Json);
         return {
           protocolVersion: params['protocolVersion'],
           capabilities: this.capabilities,
@@ -175,6 +213,12 @@ export class FakeServer implements ServerObject {
         args,
         signal: controller.signal,
         connection: session.id,
+        token,
+        ask: (method, asked = {}) => this.#ask(session, method, asked),
+        takeBack: () => {
+          const requestId = `q${this.#questions}`;
+          void session.transport.send({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId } });
+        },
         progress: (progress) => {
           if (token !== undefined)
             void session.transport.send({

@@ -110,3 +110,44 @@ describe('a dot in a name', () => {
     await store.close();
   });
 });
+describe('what the file gives an agent', () => {
+  const files = { files: a, wiki: b };
+  const granting = (...services: string[]): object => ({
+    mcpServers: files,
+    mcpstore: { agents: { res: { services } } },
+  });
+
+  async function changed(store: MCPStore, config: string, content: object): Promise<void> {
+    const heard = new Promise((resolve) => store.on('configChanged', resolve));
+    await writeFile(config, JSON.stringify(content));
+    await heard;
+  }
+
+  it('is taken back with it: changed, the list gone, the agent gone', async () => {
+    const config = await fileOf(granting('files'));
+    const store = await open({ config, watch: true });
+    const agent = store.forAgent('res');
+    expect(names(agent)).toEqual(['files']);
+    await changed(store, config, granting('wiki'));
+    expect(names(agent)).toEqual(['wiki']);
+    await changed(store, config, { mcpServers: files, mcpstore: { agents: { res: {} } } });
+    expect(names(agent)).toEqual([]);
+    expect(await failure(agent.callTool('x', {}, { service: 'wiki' }))).toMatchObject({ code: 'SERVICE_UNKNOWN' });
+    await changed(store, config, granting('files'));
+    expect(names(agent)).toEqual(['files']);
+    await changed(store, config, { mcpServers: files });
+    expect(names(agent)).toEqual([]);
+    await store.close();
+  });
+
+  it('takes nothing from what code gave', async () => {
+    const config = await fileOf(granting('files'));
+    const store = await open({ config, watch: true });
+    const agent = store.forAgent('res', { services: ['wiki'] });
+    await changed(store, config, granting('files', 'wiki'));
+    expect(names(agent)).toEqual(['wiki']);
+    await changed(store, config, { mcpServers: files });
+    expect(names(agent)).toEqual(['wiki']);
+    await store.close();
+  });
+});

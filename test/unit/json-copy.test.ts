@@ -58,6 +58,13 @@ describe('a copy', () => {
     expect(Object.is((copy as { n?: number }).n, -0)).toBe(false);
   });
 
+  it('has nothing that somebody gave all objects', () => {
+    Object.defineProperty(Object.prototype, 'everywhere', { value: 1, enumerable: true, configurable: true });
+    const copy = jsonCopy({ a: {} });
+    delete (Object.prototype as { everywhere?: number }).everywhere;
+    expect(JSON.stringify(copy)).toBe('{"a":{}}');
+  });
+
   it('shares no object with its original, at any depth', () => {
     fc.assert(
       fc.property(fc.dictionary(fc.string(), fc.jsonValue({ maxDepth: 6 })), (value) => {

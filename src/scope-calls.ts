@@ -1,0 +1,252 @@
+/** Knows how a scope's calls begin: a name becomes a tool, arguments and options become one call on its service's path. */
+
+import type { BatchCall, BatchEntry, BatchOptions, BatchRunner } from './batch.js';
+import { entryOf } from './batch.js';
+import { type Call, type CallRecord, type CallResult, type CallToolResult, newRecord, textOf } from './call.js';
+import {
+  type CallToolOptions,
+  checkArguments,
+  checkBatchCall,
+  checkCallOptions,
+  checkLimits,
+  type RequestLimits,
+  withKey,
+} from './call-options.js';
+import { newCall, outcomeOf, runCall } from './caller.js';
+import { headersOf } from './catalog/tool.js';
+import { asError, isStoreError, StoreError } from './errors.js';
+import { type Lease, overConnection } from './lease.js';
+import type { ScopeCatalog, ScopeTool } from './scope-catalog.js';
+import { needService, type ScopeParts } from './scope-parts.js';
+import type { Service } from './service/service.js';
+
+/** The headers of a request do not fit its body (MCP 2026-07-28, Streamable HTTP). */
+const HEADER_MISMATCH = -32020;
+
+export class ScopeCalls {
+  readonly #parts: ScopeParts;
+  readonly #catalog: ScopeCatalog;
+
+  constructor(parts: ScopeParts, catalog: ScopeCatalog) {
+    this.#parts = parts;
+    this.#catalog = catalog;
+  }
+
+  /**
+   * One tool call from its name to its result.
+   * @param deadline - never later than this, whatever `timeoutMs`
+   * @param begun - is given the record as soon as there is one
+   */
+  async callTool(
+    name: string,
+    args: Record<string, unknown> | undefined,
+    options: CallToolOptions | undefined,
+    deadline: number,
+    begun?: (record: CallRecord) => void,
+  ): Promise<CallToolResult> {
+    const since = this.#parts.clock.now();
+    if (options) checkCallOptions(options);
+    const params = checkArguments(args, name);
+    this.#parts.assertOpen();
+    let tool = this.#known(name, options) ?? (await this.#resolve(name, options, deadline));
+    for (let repaired = false; ; repaired = true) {
+      const { service } = tool;
+      if (options?.validateArguments ?? service.performance.calls.validateArguments)
+        await this.#validate(tool, params ?? {});
+      const call = this.#toolCall(tool, params, options, since, deadline);
+      begun?.(call.record);
+      try {
+        const result = (await runCall(call, service.handleFor(this.#parts.id), this.#parts)) as CallToolResult;
+        if (options?.throwOnToolError && result.isError) throw toolError(result, call);
+        return result;
+      } catch (error) {
+        // Its headers did not fit its body: the definition that they were made from is out of date.
+        const mismatch = isStoreError(error) && error.rpcCode === HEADER_MISMATCH;
+        // Nobody is asked twice for one call.
+        if (repaired || !mismatch || call.record.asked > 0) throw error;
+      }
+      // Within what is left to this call; where no list comes, the second attempt tells why.
+      const timeoutMs = Math.max(1, call.deadline - this.#parts.clock.now());
+      const { signal } = call;
+      await this.#catalog.list({ service: tool.local, refresh: 'always', timeoutMs, ...(signal && { signal }) });
+      tool = await this.#resolve(name, options, deadline);
+    }
+  }
+
+  /** Any other request. */
+  async request(
+    local: string,
+    method: string,
+    params: Record<string, unknown>,
+    limits: RequestLimits,
+  ): Promise<CallResult> {
+    this.#parts.assertOpen();
+    const service = needService(this.#parts, local);
+    const call = this.#plainCall(service, local, method, params, limits);
+    return runCall(call, service.handleFor(this.#parts.id), this.#parts);
+  }
+
+  async lease<T>(local: string, fn: (lease: Lease) => Promise<T>): Promise<T> {
+    this.#parts.assertOpen();
+    const service = needService(this.#parts, local);
+    return service.lease(this.#parts.id, (connection) => {
+      const handle = overConnection(connection);
+      const request: Lease['request'] = (method, params = {}, options) =>
+        runCall(this.#plainCall(service, local, method, params, options), handle, this.#parts);
+      return fn({
+        request,
+        callTool: async (name, args, options) => {
+          const params = { name, arguments: checkArguments(args, name) ?? {} };
+          return (await request('tools/call', params, options)) as CallToolResult;
+        },
+      });
+    });
+  }
+
+  /** How a batch makes its calls: whatever happens to one becomes its entry. */
+  batchRunner(batch: BatchOptions): BatchRunner {
+    return (call, limits) => this.#batchEntry(call, limits, batch);
+  }
+
+  /** A name that was resolved before costs one look-up. */
+  #known(name: string, options: { service?: string } | undefined): ScopeTool | undefined {
+    return options?.service === undefined ? this.#catalog.known(name) : undefined;
+  }
+
+  #resolve(
+    name: string,
+    options: Pick<CallToolOptions, 'service' | 'timeoutMs' | 'signal'> = {},
+    deadline: number,
+  ): Promise<ScopeTool> {
+    const { service, timeoutMs, signal } = options;
+    return this.#catalog.resolve(name, {
+      deadline,
+      ...(service !== undefined && { service }),
+      ...(timeoutMs !== undefined && { timeoutMs }),
+      ...(signal && { signal }),
+    });
+  }
+
+  #toolCall(
+    tool: ScopeTool,
+    args: Record<string, unknown> | undefined,
+    options: CallToolOptions | undefined,
+    since: number,
+    deadline: number,
+  ): Call {
+    const { service, facts } = tool;
+    const params: Record<string, unknown> = { name: tool.tool, arguments: args ?? {} };
+    if (options?.meta !== undefined) params['_meta'] = options.meta;
+    const spec = {
+      scope: this.#parts.id,
+      method: 'tools/call',
+      params,
+      ask: this.#askerOf(options),
+      tool: tool.tool,
+      subject: tool.exposed,
+      since,
+      deadline,
+      headers: headersOf(facts, args),
+      cache: options?.cache,
+      repeatable: facts.repeatable,
+      cacheable: facts.cacheable,
+      readOnly: facts.readOnly,
+      cachePrefix: facts.cachePrefix,
+    };
+    return newCall(service, spec, options);
+  }
+
+  /** A call that is not made through the catalog: reading, and everything over a lease. */
+  #plainCall(
+    service: Service,
+    local: string,
+    method: string,
+    params: Record<string, unknown>,
+    limits: RequestLimits = {},
+  ): Call {
+    const since = this.#parts.clock.now();
+    checkLimits(limits);
+    const isTool = method === 'tools/call';
+    const tool = isTool ? String(params['name']) : method;
+    const spec = {
+      scope: this.#parts.id,
+      method,
+      params,
+      ask: this.#askerOf(limits),
+      tool,
+      subject: `${local}: ${tool}`,
+      since,
+      deadline: Number.POSITIVE_INFINITY,
+      headers: undefined,
+      cache: undefined,
+      repeatable: !isTool,
+      cacheable: false,
+      readOnly: !isTool,
+      cachePrefix: '',
+    };
+    return newCall(service, spec, limits);
+  }
+
+  /** Whom the server may ask for this call. */
+  #askerOf(options: RequestLimits | undefined): Call['ask'] {
+    const asker = this.#parts.asker();
+    return options?.onSampling === undefined && options?.onElicitation === undefined ? asker : asker.with(options);
+  }
+
+  async #validate(tool: ScopeTool, args: Record<string, unknown>): Promise<void> {
+    const definition = await this.#catalog.definition(tool);
+    if (definition === undefined) return;
+    const { argumentProblem } = await import('./catalog/validate.js');
+    const problem = await argumentProblem(definition, args);
+    if (problem !== undefined)
+      throw new StoreError('ARGUMENTS_INVALID', `${tool.exposed}: ${problem}`, {
+        service: tool.local,
+        tool: tool.tool,
+      });
+  }
+
+  async #batchEntry(
+    entry: BatchCall,
+    limits: { deadline: number; signal: AbortSignal },
+    batch: BatchOptions,
+  ): Promise<BatchEntry> {
+    const since = this.#parts.clock.now();
+    const options: CallToolOptions = { signal: limits.signal };
+    let record: CallRecord | undefined;
+    try {
+      checkBatchCall(entry);
+      const cache = withKey(batch.cache, entry.cacheKey);
+      if (cache !== undefined) options.cache = cache;
+      if (batch.callTimeoutMs !== undefined) options.timeoutMs = batch.callTimeoutMs;
+      if (entry.service !== undefined) options.service = entry.service;
+      const result = await this.callTool(entry.tool, entry.arguments, options, limits.deadline, (begun) => {
+        record = begun;
+      });
+      return entryOf(record!, { result });
+    } catch (thrown) {
+      const error = isStoreError(thrown)
+        ? thrown
+        : new StoreError('PROTOCOL_ERROR', asError(thrown).message, { cause: thrown });
+      if (record === undefined) {
+        // It never became a call.
+        record = newRecord(this.#parts.id, '', String(entry?.tool), since);
+        record.totalMs = this.#parts.clock.now() - since;
+        record.outcome = outcomeOf(error);
+      }
+      return entryOf(record, { error });
+    }
+  }
+}
+
+function toolError(result: CallToolResult, call: Call): StoreError {
+  const { service, tool, endpoint, attempts } = call.record;
+  const text = textOf(result).slice(0, 1_000) || 'the tool reports an error';
+  return new StoreError('TOOL_ERROR', `${call.subject}: ${text}`, {
+    service,
+    tool,
+    endpoint,
+    attempts,
+    executed: 'yes',
+    data: result,
+  });
+}
