@@ -1,4 +1,4 @@
-/** Knows which endpoint takes an attempt of a call, and runs the attempt over one of its connections. */
+/** Knows which endpoint takes an attempt of a call, and runs the attempt with a permit over one of its connections. */
 
 import { onAbort } from '../_util/abort.js';
 import type { Clock } from '../_util/clock.js';
@@ -6,12 +6,14 @@ import { type Call, type CallResult, InputRequired } from '../call.js';
 import type { Connection } from '../connection/connection.js';
 import type { Endpoint } from '../endpoint/endpoint.js';
 import { StoreError } from '../errors.js';
+import type { Limit } from './limit.js';
 import type { Pick } from './pick.js';
 
 export interface BalanceOptions {
   endpoints: readonly Endpoint[];
   pick: Pick;
   clock: Clock;
+  limit: Limit;
   /** State lives in the connection: stay with one endpoint as long as it can be used. */
   sticky: boolean;
   /** A fresh connection for each attempt, which ends with it. */
@@ -24,9 +26,6 @@ interface Taken {
   endpoint: Endpoint;
   connection: Connection;
 }
-
-const request: Use = async (connection, call) =>
-  complete(call, await connection.request(call.method, call.params, call));
 
 export class Balance {
   readonly #options: BalanceOptions;
@@ -44,39 +43,59 @@ export class Balance {
     return this.#options.endpoints.some((endpoint) => !failed?.has(endpoint) && endpoint.refusal() === undefined);
   }
 
-  /** One attempt. */
-  async run(call: Call, use: Use = request): Promise<CallResult> {
-    const { endpoints, clock, fresh } = this.#options;
-    if (fresh) return this.#fresh(call, use);
-    let endpoint = endpoints.length === 1 ? endpoints[0]! : this.#choose(call);
-    let connection = endpoint?.take();
-    if (connection === undefined) {
+  /**
+   * One attempt: a permit, an endpoint, one of its connections, the request. `use` asks something else of the
+   * connection, without a permit: the store's own lists are no calls.
+   */
+  async run(call: Call, use?: Use): Promise<CallResult> {
+    const { endpoints, clock, fresh, limit } = this.#options;
+    if (use === undefined) {
+      const queued = limit.enter(call);
+      if (queued) await queued;
+    }
+    try {
+      if (fresh) return await this.#fresh(call, use);
+      let endpoint = endpoints.length === 1 ? endpoints[0]! : this.#choose(call);
+      let connection = endpoint?.take();
+      if (connection === undefined) {
+        const since = clock.now();
+        try {
+          ({ endpoint, connection } = await this.#wait(endpoint, call));
+        } finally {
+          call.record.connectMs += clock.now() - since;
+        }
+      }
+      const { record } = call;
+      record.endpoint = endpoint!.label;
+      record.attempts++;
       const since = clock.now();
       try {
-        ({ endpoint, connection } = await this.#wait(endpoint, call));
-      } finally {
-        call.record.connectMs += clock.now() - since;
+        const result = use
+          ? await use(connection, call)
+          : complete(call, await connection.request(call.method, call.params, call));
+        this.#over(call, use, endpoint!, connection, since, undefined);
+        return result;
+      } catch (error) {
+        this.#over(call, use, endpoint!, connection, since, error);
+        throw error;
       }
-    }
-    const { record } = call;
-    record.endpoint = endpoint!.label;
-    record.attempts++;
-    const since = clock.now();
-    try {
-      const result = await use(connection, call);
-      this.#over(call, use, endpoint!, connection, since, undefined);
-      return result;
-    } catch (error) {
-      this.#over(call, use, endpoint!, connection, since, error);
-      throw error;
+    } finally {
+      if (use === undefined) limit.leave();
     }
   }
 
-  #over(call: Call, use: Use, endpoint: Endpoint, connection: Connection, since: number, error: unknown): void {
+  #over(
+    call: Call,
+    use: Use | undefined,
+    endpoint: Endpoint,
+    connection: Connection,
+    since: number,
+    error: unknown,
+  ): void {
     const now = this.#options.clock.now();
     call.record.callMs += now - since;
     if (error !== undefined) this.#blame(call, endpoint);
-    endpoint.done(connection, call, use === request ? 'call' : 'list', since, now, error);
+    endpoint.done(connection, call, use === undefined ? 'call' : 'list', since, now, error);
   }
 
   #blame(call: Call, endpoint: Endpoint): void {
@@ -122,7 +141,7 @@ export class Balance {
   }
 
   /** `sharing: 'call'`. */
-  async #fresh(call: Call, use: Use): Promise<CallResult> {
+  async #fresh(call: Call, use: Use | undefined): Promise<CallResult> {
     const { endpoints, clock } = this.#options;
     const failed = this.#failed.get(call);
     const open = endpoints.filter((endpoint) => !failed?.has(endpoint));
@@ -136,10 +155,14 @@ export class Balance {
       });
       record.attempts++;
       since = clock.now();
-      return await use(connection, call).finally(() => {
+      try {
+        return use
+          ? await use(connection, call)
+          : complete(call, await connection.request(call.method, call.params, call));
+      } finally {
         record.callMs += clock.now() - since;
         void endpoint.endLease(connection);
-      });
+      }
     } catch (error) {
       this.#blame(call, endpoint);
       throw error;

@@ -2,7 +2,7 @@
 
 import type { Clock } from '../_util/clock.js';
 import { WaitQueue } from '../_util/wait-queue.js';
-import type { Call, Handler } from '../call.js';
+import type { Call } from '../call.js';
 import { StoreError } from '../errors.js';
 
 export interface LimitOptions {
@@ -34,18 +34,16 @@ export class Limit {
     this.#line.failAll(error);
   }
 
-  /** `next` with a permit: taken at once, or after a place in the line, or refused where the line is full. */
-  around(next: Handler): Handler {
-    return async (call) => {
-      if (this.#running < this.#options.maxConcurrentCalls) this.#running++;
-      else await this.#wait(call);
-      try {
-        return await next(call);
-      } finally {
-        // The permit goes straight to the oldest waiter, so nobody can overtake it.
-        if (!this.#line.give()) this.#running--;
-      }
-    };
+  /** Takes a permit: at once (`undefined`), or after a place in the line, or it is refused where the line is full. */
+  enter(call: Call): Promise<void> | undefined {
+    if (this.#running >= this.#options.maxConcurrentCalls) return this.#wait(call);
+    this.#running++;
+    return undefined;
+  }
+
+  /** Gives the permit back: straight to the oldest waiter, so nobody can overtake it. */
+  leave(): void {
+    if (!this.#line.give()) this.#running--;
   }
 
   async #wait(call: Call): Promise<void> {

@@ -72,22 +72,23 @@ export class Path {
     const { sharing = 'shared', balance = 'power-of-two' } = definition.options;
     const fresh = sharing === 'call';
     this.endpoints = definition.endpoints.map((endpoint) => this.#endpoint(endpoint));
+    // A fresh connection for each call carries one call at a time.
+    const capacity = this.endpoints.reduce((sum, of) => sum + (fresh ? of.maxConnections : of.capacity), 0);
+    const { maxConcurrentCalls = capacity, queueLimit, retry } = performance.calls;
+    this.#limit = new Limit({ maxConcurrentCalls, queueLimit, clock });
     this.#balance = new Balance({
       endpoints: this.endpoints,
+      limit: this.#limit,
       pick: picker(balance, clock),
       clock,
       sticky: sharing === 'agent',
       fresh,
     });
-    // A fresh connection for each call carries one call at a time.
-    const capacity = this.endpoints.reduce((sum, of) => sum + (fresh ? of.maxConnections : of.capacity), 0);
-    const { maxConcurrentCalls = capacity, queueLimit, retry } = performance.calls;
-    this.#limit = new Limit({ maxConcurrentCalls, queueLimit, clock });
     const { maxRetries, retryDelayMs } = performance.connectionPool;
     const elsewhere = (call: Call): boolean => this.endpoints.length > 1 && this.#balance.elsewhere(call);
     this.#retries = new Retry({ maxRetries, retryDelayMs, retry, clock, elsewhere });
-    // From the outside in. Retry stands outside the limit, so a pause holds no permit.
-    this.handle = this.#retries.around(this.#limit.around((call) => this.#balance.run(call)));
+    // Retry stands outside the limit, so a pause holds no permit.
+    this.handle = this.#retries.around((call) => this.#balance.run(call));
   }
 
   get running(): number {

@@ -1,6 +1,7 @@
 /** Knows a call as the hops of the path see it, for tests of one hop alone. */
 
-import { type Call, newRecord } from '../../src/call.js';
+import { type Call, type Handler, newRecord } from '../../src/call.js';
+import type { Limit } from '../../src/service/limit.js';
 import type { FakeClock } from './fake-clock.js';
 
 export function fakeCall(clock: FakeClock, fields: Partial<Call> & { forMs?: number } = {}): Call {
@@ -22,5 +23,18 @@ export function fakeCall(clock: FakeClock, fields: Partial<Call> & { forMs?: num
     cachePrefix: '',
     record: newRecord('', 'files', 'read', clock.now()),
     ...rest,
+  };
+}
+
+/** `next` with a permit of `limit`, as an attempt takes it. */
+export function permitted(limit: Limit, next: Handler): Handler {
+  return async (call) => {
+    const queued = limit.enter(call);
+    if (queued) await queued;
+    try {
+      return await next(call);
+    } finally {
+      limit.leave();
+    }
   };
 }

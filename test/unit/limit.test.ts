@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { onAbort } from '../../src/_util/abort.js';
 import type { Call } from '../../src/call.js';
 import { Limit } from '../../src/service/limit.js';
-import { fakeCall } from '../support/fake-call.js';
+import { fakeCall, permitted } from '../support/fake-call.js';
 import { FakeClock, failure, settle, watch } from '../support/fake-clock.js';
 
 function line(options: { maxConcurrentCalls?: number; queueLimit?: number } = {}): {
@@ -21,7 +21,7 @@ function line(options: { maxConcurrentCalls?: number; queueLimit?: number } = {}
   const begun: number[] = [];
   const ends = new Map<number, (error?: Error) => void>();
   const calls = new Map<number, Call>();
-  const handle = limit.around((call) => {
+  const handle = permitted(limit, (call) => {
     const id = call.params['id'] as number;
     begun.push(id);
     return new Promise((resolve, reject) => ends.set(id, (error) => (error ? reject(error) : resolve({ id }))));
@@ -149,7 +149,7 @@ describe('a service’s limit', () => {
     const shared = new AbortController();
     let running = 0;
     let most = 0;
-    const handle = limit.around(async (call) => {
+    const handle = permitted(limit, async (call) => {
       most = Math.max(most, ++running);
       try {
         await new Promise<void>((resolve, reject) => {

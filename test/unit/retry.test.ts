@@ -6,7 +6,7 @@ import type { Call, Handler } from '../../src/call.js';
 import { type ErrorCode, type Executed, StoreError } from '../../src/errors.js';
 import { Limit } from '../../src/service/limit.js';
 import { delayMs, judge, Retry, type RetryPolicy } from '../../src/service/retry.js';
-import { fakeCall } from '../support/fake-call.js';
+import { fakeCall, permitted } from '../support/fake-call.js';
 import { FakeClock, failure, settle, watch } from '../support/fake-clock.js';
 
 const refused = (): StoreError => new StoreError('CONNECT_FAILED', 'connection refused');
@@ -218,7 +218,7 @@ describe('trying again', () => {
     const clock = new FakeClock();
     const limit = new Limit({ maxConcurrentCalls: 1, queueLimit: 10, clock });
     const { next } = failing(clock, [refused()]);
-    const handle = new Retry(policy(clock)).around(limit.around(next));
+    const handle = new Retry(policy(clock)).around(permitted(limit, next));
     const first = watch(handle(fakeCall(clock)));
     await clock.advance(500);
     expect([first.settled, limit.running]).toEqual([false, 0]);
