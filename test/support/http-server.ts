@@ -15,6 +15,8 @@ export interface HttpServerOptions {
   /** Numbers the events of its streams and replays them after `Last-Event-ID`. */
   eventIds?: boolean;
   port?: number;
+  /** Tools that it lists; it has others too. Default `echo` alone. */
+  tools?: readonly string[];
 }
 
 export type Fault =
@@ -304,7 +306,8 @@ export class HttpTestServer {
       case 'ping':
         return result({});
       case 'tools/list': {
-        const tools = [{ name: 'echo', inputSchema: { type: 'object' } }];
+        const { tools: names = ['echo'] } = this.options;
+        const tools = names.map((name) => ({ name, inputSchema: { type: 'object' } }));
         return result({ ...this.#modernFields(), tools });
       }
       case 'tools/call': {
