@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import type { MCPStore, OpenOptions } from '../../src/index.js';
 import { afterwards, cleanUpAfterEach, openStore, textIn } from '../support/harness.js';
+import { host } from '../support/host.js';
 import { type HttpServerOptions, HttpTestServer } from '../support/http-server.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 import { failure, timed, until } from '../support/waiting.js';
@@ -76,6 +77,21 @@ describe('F29: the connection breaks while the answer comes', () => {
     modern.server.fail('tools/call', { kind: 'reset-mid-sse' });
     expect(await failure(echo(modern.store, 'lost'))).toMatchObject({ code: 'OUTCOME_UNKNOWN' });
     expect(modern.server.calls('GET')).toEqual([]);
+  });
+});
+
+describe('a process that waits for the rest of an answer', () => {
+  it('goes on until it is there, though no socket is open meanwhile', async () => {
+    const server = await HttpTestServer.start({ eventIds: true });
+    afterwards(() => server.close());
+    server.fail('tools/call', { kind: 'reset-mid-sse' });
+    const program = `
+      const store = await MCPStore.open({ stateDir: null, services: { h: { url: input } } });
+      say((await store.callTool('h__echo', { text: 'kept' })).content[0].text);
+      await store.close();`;
+    const child = host(program, server.url.href);
+    expect(await child.next()).toBe('"kept"');
+    expect(await child.ended).toBe(0);
   });
 });
 
