@@ -2,6 +2,7 @@
 
 import type { ConfigDocument } from './config/definition.js';
 import { agentService } from './config/names.js';
+import { bad } from './open-options.js';
 import { refuseUnknown } from './options.js';
 import { checkAgentId } from './registry.js';
 import type { Scope, ScopeParts } from './scope.js';
@@ -35,8 +36,11 @@ export class Agents {
   of(id: string, options: { services?: readonly string[] }): Scope {
     refuseUnknown(options, ['services'], '');
     checkAgentId(id);
-    for (const name of options.services ?? [])
-      if (this.#services.get(name) === undefined)
+    const { services = [] } = options;
+    if (!Array.isArray(services)) throw bad('services', 'an array of names of services');
+    for (const [i, name] of services.entries())
+      if (typeof name !== 'string') throw bad(`services.${i}`, 'the name of a service');
+      else if (this.#services.get(name) === undefined)
         throw unknownService(
           name,
           [...this.#services.values()].map((service) => service.name),

@@ -49,6 +49,22 @@ export interface StoreEvents {
 
 export type StoreEventName = keyof StoreEvents;
 
+/** All of them: one that is missing here does not compile. */
+export const EVENT_NAMES = Object.keys({
+  state: true,
+  serviceAdded: true,
+  serviceRemoved: true,
+  toolsChanged: true,
+  promptsChanged: true,
+  resourcesChanged: true,
+  resourceUpdated: true,
+  log: true,
+  output: true,
+  configChanged: true,
+  configProblem: true,
+  call: true,
+} satisfies Record<StoreEventName, true>) as readonly StoreEventName[];
+
 /** Any logger of pino's shape. */
 export interface Logger {
   debug(fields: object, message: string): void;

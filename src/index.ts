@@ -32,6 +32,7 @@ export { ERROR_CODES, isStoreError, StoreError } from './errors.js';
 export type { Logger, ServiceStatus, StoreEventName, StoreEvents } from './events.js';
 export type { Lease } from './lease.js';
 export type { CallStats } from './observe/stats.js';
+export type { OpenOptions } from './open-options.js';
 export type {
   BalanceStrategy,
   CallOptionsConfig,
@@ -50,5 +51,5 @@ export type { Scope } from './scope.js';
 export type { ListOptions, ServiceProblem } from './scope-catalog.js';
 export type { CacheFilter, CacheStats } from './service/cache.js';
 export type { EndpointInfo, ServiceInfo } from './service-info.js';
-export type { OpenOptions, StoreStats } from './store.js';
+export type { StoreStats } from './store.js';
 export { MCPStore } from './store.js';

@@ -253,16 +253,18 @@ function exists(name: string): StoreError {
 }
 
 function checkChange(options: ChangeOptions): void {
-  refuseUnknown(options as Record<string, unknown>, ['persist', 'keepApproval'], '');
+  refuseUnknown(asObject(options, 'options'), ['persist', 'keepApproval'], '');
   for (const key of ['persist', 'keepApproval'] as const)
     if (options[key] !== undefined && typeof options[key] !== 'boolean')
-      throw new StoreError('OPTION_INVALID', `${key}: expected true or false`);
+      throw new StoreError('OPTION_INVALID', `${key}: expected true or false`, { figures: { path: key } });
   if (options.keepApproval && !options.persist)
     throw new StoreError('OPTION_INVALID', 'keepApproval: goes with persist', { hint: 'Set persist: true.' });
 }
 
 /** Throws `OPTION_INVALID` where `id` cannot name an agent. */
 export function checkAgentId(id: string): void {
+  if (typeof id !== 'string')
+    throw new StoreError('OPTION_INVALID', 'id: expected the id of an agent', { figures: { path: 'id' } });
   const problem = nameProblem(id);
   if (problem !== undefined) throw new StoreError('OPTION_INVALID', `agent id ${JSON.stringify(id)}: ${problem}`);
 }

@@ -4,7 +4,7 @@ import { checkTimeout } from './call-options.js';
 import type { ServiceConfig } from './config/definition.js';
 import { StoreError } from './errors.js';
 import type { ServiceStatus } from './events.js';
-import { refuseUnknown } from './options.js';
+import { asObject, refuseUnknown } from './options.js';
 import { type ChangeOptions, configsOf, type ServiceConfigs } from './registry.js';
 import { needOwn, needService, type ScopeParts } from './scope-parts.js';
 import { infoOf, type ServiceInfo } from './service-info.js';
@@ -114,8 +114,9 @@ export class ScopeServices {
   }
 }
 
-function drainOf(options: { drainMs?: number }): number {
-  refuseUnknown(options, ['drainMs'], '');
+/** How long calls in flight have. Throws `OPTION_INVALID`. */
+export function drainOf(options: { drainMs?: number }): number {
+  refuseUnknown(asObject(options, 'options'), ['drainMs'], '');
   const { drainMs = DRAIN_MS } = options;
   if (!(typeof drainMs === 'number' && drainMs >= 0))
     throw new StoreError('OPTION_INVALID', 'drainMs: expected a number of milliseconds, at least 0', {

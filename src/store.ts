@@ -7,71 +7,30 @@ import { type Clock, systemClock } from './_util/clock.js';
 import { Gate } from './_util/gate.js';
 import { type AgentParts, Agents } from './agents.js';
 import { Askers } from './askers.js';
-import { type AskHandlers, checkHandlers, HANDLER_KEYS } from './asking.js';
+import { type AskHandlers, checkHandlers } from './asking.js';
 import type { CallRecord } from './call.js';
 import { RememberedLists } from './catalog/remembered.js';
-import type { ConfigDocument, ServiceConfig } from './config/definition.js';
+import type { ConfigDocument } from './config/definition.js';
 import { defaultStateDir, userConfigPath } from './config/places.js';
 import { ConfigFile } from './config/save.js';
-import type { Inputs } from './configured.js';
 import type { PoolStats } from './endpoint/pool.js';
 import { StoreError } from './errors.js';
-import { Events, type Logger, type StoreEventName, type StoreEvents } from './events.js';
+import { EVENT_NAMES, Events, type Logger, type StoreEventName, type StoreEvents } from './events.js';
 import { type CallStats, Stats } from './observe/stats.js';
+import { bad, checkOpen, type OpenOptions } from './open-options.js';
 import {
   asObject,
-  checkPerformance,
   type OptionLayer,
   type OptionSource,
-  type PerformanceOptions,
   type ResolvedPerformance,
-  refuseUnknown,
   resolvePerformance,
 } from './options.js';
 import { Registry } from './registry.js';
 import { Scope, type ScopeParts } from './scope.js';
+import { drainOf } from './scope-services.js';
 import { type CacheStats, ResultCache } from './service/cache.js';
 import type { Service, ServiceEvent } from './service/service.js';
 import { Services } from './service/services.js';
-
-export interface OpenOptions extends AskHandlers {
-  /** Path of an `mcp.json`. With neither this nor `services`: the user's own, `~/.mcpstore/mcp.json`, if it is there. */
-  config?: string;
-  /** Services in code, in the shape of `mcpServers`; `{ server }` is an MCP server object in this process. */
-  services?: Record<string, ServiceConfig>;
-  performance?: PerformanceOptions;
-  /** `'lazy'` (default): a service starts at its first use. `'eager'`: all start now, behind. */
-  start?: 'lazy' | 'eager';
-  /** Where the store keeps what it remembers. Default: the platform's state folder; `null`: nothing on disk. */
-  stateDir?: string | null;
-  /** Answers `${input:id}` of the configuration. */
-  inputs?: Inputs;
-  /** `${workspaceFolder}`. Default: the folder of the configuration file. */
-  workspaceFolder?: string;
-  /** What `${VAR}` stands for. Default: `process.env`. */
-  env?: Readonly<Record<string, string | undefined>>;
-  /** Take changes of the configuration file over while running. Default true. */
-  watch?: boolean;
-  /** Any logger of pino's shape. Default: silent. */
-  logger?: Logger;
-  /** @internal Where time and randomness come from. */
-  clock?: Clock;
-}
-
-const OPEN_KEYS = [
-  'config',
-  'services',
-  'performance',
-  'start',
-  'stateDir',
-  'inputs',
-  'workspaceFolder',
-  'env',
-  'watch',
-  'logger',
-  'clock',
-  ...HANDLER_KEYS,
-];
 
 export interface StoreStats {
   calls: CallStats;
@@ -81,8 +40,6 @@ export interface StoreStats {
   /** By service and endpoint. */
   connections: Record<string, Record<string, PoolStats>>;
 }
-
-const CLOSE_DRAIN_MS = 10_000;
 
 export class MCPStore extends Scope {
   readonly #services: Services;
@@ -202,6 +159,8 @@ export class MCPStore extends Scope {
 
   /** Calls `listener` at each event; the returned function ends that. */
   on<K extends StoreEventName>(name: K, listener: (event: StoreEvents[K]) => void): () => void {
+    if (!EVENT_NAMES.includes(name)) throw bad('name', `one of ${EVENT_NAMES.join(', ')}`);
+    if (typeof listener !== 'function') throw bad('listener', 'a function');
     return this.#events.on(name, listener);
   }
 
@@ -210,6 +169,7 @@ export class MCPStore extends Scope {
    * it caches are its own. The same id gives the same view; `services` replaces what it was given.
    */
   forAgent(id: string, options: { services?: readonly string[] } & AskHandlers = {}): Scope {
+    asObject(options, 'options');
     const { onSampling, onElicitation, roots, ...rest } = options;
     checkHandlers(options);
     const scope = this.#agents.of(id, rest);
@@ -239,6 +199,8 @@ export class MCPStore extends Scope {
 
   /** Closes connections that were unused for `maxIdleMs` (default 0), down to each minimum. Returns how many. */
   closeIdle(maxIdleMs = 0): number {
+    if (!(typeof maxIdleMs === 'number' && maxIdleMs >= 0))
+      throw bad('maxIdleMs', 'a number of milliseconds, at least 0');
     let closed = 0;
     for (const service of this.#services.values()) closed += service.closeIdle(maxIdleMs);
     return closed;
@@ -249,9 +211,15 @@ export class MCPStore extends Scope {
    * process is closed, all in parallel. Idempotent.
    */
   close(options: { drainMs?: number } = {}): Promise<void> {
+    let drainMs: number;
+    try {
+      drainMs = drainOf(options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
     this.#closing ??= (async () => {
       this.#registry.close();
-      await this.#services.close(options.drainMs ?? CLOSE_DRAIN_MS);
+      await this.#services.close(drainMs);
       await this.#remembered.flush();
     })();
     return this.#closing;
@@ -332,24 +300,4 @@ function usesOf({ id, visible }: AgentParts): (service: string) => 'own' | 'give
 
 function existing(path: string): string | undefined {
   return existsSync(path) ? path : undefined;
-}
-
-function checkOpen(options: OpenOptions): void {
-  refuseUnknown(asObject(options, 'options'), OPEN_KEYS, '');
-  const bad = (path: string, expected: string): StoreError =>
-    new StoreError('OPTION_INVALID', `${path}: expected ${expected}`, { figures: { path } });
-  const { config, services, performance, start, stateDir, workspaceFolder, watch, logger } = options;
-  if (config !== undefined && typeof config !== 'string') throw bad('config', 'the path of a file');
-  if (services !== undefined) asObject(services, 'services');
-  if (performance !== undefined) checkPerformance(performance);
-  if (start !== undefined && start !== 'lazy' && start !== 'eager') throw bad('start', '"lazy" or "eager"');
-  if (stateDir !== undefined && stateDir !== null && typeof stateDir !== 'string')
-    throw bad('stateDir', 'the path of a folder, or null');
-  if (workspaceFolder !== undefined && typeof workspaceFolder !== 'string')
-    throw bad('workspaceFolder', 'the path of a folder');
-  checkHandlers(options);
-  if (watch !== undefined && typeof watch !== 'boolean') throw bad('watch', 'true or false');
-  if (logger !== undefined)
-    for (const level of ['debug', 'info', 'warn', 'error'] as const)
-      if (typeof logger[level] !== 'function') throw bad(`logger.${level}`, 'a function');
 }

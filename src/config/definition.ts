@@ -54,7 +54,7 @@ export interface ServiceDefinition {
   readonly callTimeoutMs: number | undefined;
   /** Equal for equal endpoints: when it changes, what runs must be replaced. 16 hexadecimal digits. */
   readonly revision: string;
-  /** Equal for equal `options`, `disabled` and `callTimeoutMs`: when only this changes, nothing needs a restart. */
+  /** Equal for equal `options` and `disabled`: where both revisions stay, what runs goes on, with a new `callTimeoutMs`. */
   readonly settingsRevision: string;
   /** As written, templates unexpanded: what may be shown and saved. */
   readonly config: ServiceConfig;

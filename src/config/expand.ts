@@ -55,7 +55,7 @@ export async function expandService(
     callTimeoutMs,
     // Alone it is written as it always was, so lists that were remembered for it are found again.
     revision: revisionOf(endpoints.length === 1 ? contentOf(endpoints[0]!) : endpoints.map(contentOf)),
-    settingsRevision: revisionOf({ options, disabled, callTimeoutMs }),
+    settingsRevision: revisionOf({ options, disabled }),
     config,
   });
 }

@@ -43,6 +43,8 @@ export interface Channel extends Transport {
   onretire?: ((reason: Error) => void) | undefined;
   /** Legacy era: takes the server's own requests that callers answer. The SDK's client gets all others. */
   asked?: Asked | undefined;
+  /** The end of what a process has written to stderr. */
+  readonly lastWords?: string | undefined;
   /** Why the connection ended (exit code, stderr's tail, reset), once it has. */
   readonly closeReason?: Error | undefined;
 }

@@ -24,6 +24,7 @@ export function connectError(
   timeoutMs: number,
   thrown: unknown,
   reason: Error | undefined,
+  lastWords?: string,
 ): StoreError {
   const error = asError(thrown);
   if (error instanceof StoreError && error.code !== 'OUTCOME_UNKNOWN') return beforeCalls(error);
@@ -42,7 +43,8 @@ export function connectError(
   const silent = cause instanceof HandshakeTimeout;
   // An error answer says more than the end of the connection, which follows it.
   const said = rpcCode === undefined ? (reason?.message ?? cause.message) : cause.message;
-  const what = silent ? `${cause.message} (${SILENCE[definition.kind]})` : said;
+  const stderr = lastWords ? `; stderr: ${lastWords}` : '';
+  const what = silent ? `${cause.message} (${SILENCE[definition.kind]})${stderr}` : said;
   const probe = !silent && /tim(ed|e) ?out/i.test(cause.message) ? 'silent' : undefined;
   return new StoreError(local ? 'START_FAILED' : 'CONNECT_FAILED', what, {
     cause,

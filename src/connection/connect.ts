@@ -12,6 +12,7 @@ import { Connection, type SocketFigures } from './connection.js';
 import { rememberEra, wasLegacy } from './known-era.js';
 import type { ServerSource } from './memory.js';
 import { type Redact, redactedError, redactorOf } from './redact.js';
+import { assertRoomToLoad, isLoaded } from './room.js';
 
 /** What we call ourselves in a handshake. */
 const CLIENT_INFO = { name: 'mcpstore', version: '0.1.0' } as const;
@@ -121,9 +122,11 @@ async function attempt(
   opening: Opening,
   deadline: number,
 ): Promise<Connection> {
+  assertRoomToLoad(definition.kind);
   const sdk = await import('@modelcontextprotocol/client');
   options.signal?.throwIfAborted();
   const opened = await openWithin(definition, options, deadline);
+  isLoaded(definition.kind);
   const { channel } = opened;
   const capabilities = options.asking?.capabilities() ?? {};
   if (options.asking) channel.asked = new Asked(options.asking, (message) => channel.send(message));
@@ -156,9 +159,9 @@ async function attempt(
       sockets: opened.sockets,
     });
   } catch (error) {
-    const reason = opened.channel.closeReason;
+    const { closeReason: reason, lastWords } = opened.channel;
     await opened.channel.close().catch(() => {});
-    throw connectError(definition, options.timeoutMs, error, reason);
+    throw connectError(definition, options.timeoutMs, error, reason, lastWords);
   }
 }
 

@@ -139,8 +139,24 @@ function lastBytes(before: Buffer, more: Buffer): Buffer {
   return Buffer.from(joined.subarray(Math.max(0, joined.length - EDGE_BYTES)));
 }
 
-/** The id in the first or last KiB of a message that was too large to keep, if one of `candidates` stands there. */
-export function idIn(edges: string, candidates: Iterable<string>): string | undefined {
-  for (const id of candidates) if (edges.includes(`"id":"${id}"`) || edges.includes(`"id": "${id}"`)) return id;
-  return undefined;
+const VERSION = String.raw`"jsonrpc"\s*:\s*"2\.0"\s*`;
+const ID = String.raw`"id"\s*:\s*("[^"]*"|-?\d+|null)\s*`;
+/** The envelope as serialisers write it: what is asked or answered stands first or last, not in a result. */
+const ID_FIRST = new RegExp(String.raw`^[^{]{0,8}\{\s*(?:${VERSION},\s*)?${ID},`);
+const ID_LAST = new RegExp(String.raw`,\s*${ID}(?:,\s*${VERSION})?\}\s*$`);
+const ASKS = new RegExp(String.raw`^[^{]{0,8}\{\s*(?:${VERSION},\s*)?(?:${ID},\s*)?"method"\s*:`);
+
+/**
+ * Whose answer was too large to keep? The one of `waiting` whose id the envelope has at the first or last KiB; where
+ * nothing is seen of it, the one whose id stands in there at all, or the only one that waits. A request, a notification
+ * and the late answer to a call that was given up are nobody's.
+ */
+export function ownerIn(edges: string, waiting: readonly string[]): string | undefined {
+  const [head = '', tail = ''] = edges.split('\n');
+  if (ASKS.test(head)) return undefined;
+  const named = (ID_FIRST.exec(head) ?? ID_LAST.exec(tail))?.[1];
+  if (named !== undefined) return waiting.find((id) => named === `"${id}"`);
+  const seen = waiting.filter((id) => edges.includes(`"id":"${id}"`) || edges.includes(`"id": "${id}"`));
+  const possible = seen.length > 0 ? seen : waiting;
+  return possible.length === 1 ? possible[0] : undefined;
 }

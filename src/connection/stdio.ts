@@ -4,16 +4,19 @@ import type { JSONRPCMessage } from '@modelcontextprotocol/client';
 import type { Clock, Timer } from '../_util/clock.js';
 import { StoreError } from '../errors.js';
 import type { Channel, RequestOptions, RpcResult } from './channel.js';
-import { Framer, idIn } from './framing.js';
+import { Framer, ownerIn } from './framing.js';
 import { deliver, encode, handOn } from './messages.js';
 import { Pending, type PendingRequest } from './pending.js';
 import { ServerProcess } from './process.js';
 import { processSecrets, type Redact, RedactedLines, redactedError, redacting } from './redact.js';
+import { tooLargeError, writeTimedOut } from './stdio-errors.js';
 import { UnaskedBudget } from './unasked.js';
 
 /** About twenty small answers. */
 const PIECE_BYTES = 2 * 1024;
 const NEWLINE = 0x0a;
+/** From SIGTERM to SIGKILL for what a server that crashed left behind: its successor starts soon. */
+const AFTER_CRASH_MS = 500;
 /** What is shown of a line of noise, and of stderr in an error. */
 const NOISE_CHARS = 512;
 const STDERR_CHARS = 2_048;
@@ -88,6 +91,13 @@ export class StdioChannel implements Channel {
 
   get closeReason(): Error | undefined {
     return this.#reason;
+  }
+
+  get lastWords(): string {
+    // Cut after that: a secret at the cut would no longer be known as one.
+    return this.#redact(this.#process?.stderrTail(4 * STDERR_CHARS) ?? '')
+      .slice(-STDERR_CHARS)
+      .trim();
   }
 
   get pid(): number | undefined {
@@ -236,25 +246,21 @@ export class StdioChannel implements Channel {
 
   #tooLarge(edges: string): void {
     const requests = [...this.#pending.values()];
-    const id =
-      idIn(
-        edges,
-        requests.map((request) => request.id),
-      ) ?? (requests.length === 1 ? requests[0]!.id : undefined);
-    const limit = this.#options.maxMessageBytes;
-    const request = requests.find((candidate) => candidate.id === id);
-    if (request) this.#pending.fail(request, tooLargeError(limit));
-    else this.onerror?.(tooLargeError(limit));
+    const id = ownerIn(
+      edges,
+      requests.map((request) => request.id),
+    );
+    const error = tooLargeError(this.#options.maxMessageBytes);
+    if (id === undefined) this.onerror?.(error);
+    else this.#pending.fail(requests.find((request) => request.id === id)!, error);
   }
 
   #lost(): void {
     const server = this.#process!;
-    // Cut after that: a secret at the cut would no longer be known as one.
-    const tail = this.#redact(server.stderrTail(4 * STDERR_CHARS))
-      .slice(-STDERR_CHARS)
-      .trim();
+    const tail = this.lastWords;
     this.#end(new Error(`the server ${server.exitText()}${tail ? `; stderr: ${tail}` : ''}`));
-    void server.stop(0);
+    // It may have left others in its group, which may yet want to put something in order.
+    void server.stop(Math.min(AFTER_CRASH_MS, this.#options.stopTimeoutMs));
   }
 
   #end(reason: Error): void {
@@ -279,18 +285,4 @@ export class StdioChannel implements Channel {
       },
     );
   }
-}
-
-function tooLargeError(limit: number): StoreError {
-  return new StoreError('MESSAGE_TOO_LARGE', `the server's answer is larger than ${limit} bytes`, {
-    executed: 'yes',
-    figures: { maxMessageBytes: limit },
-  });
-}
-
-function writeTimedOut(ms: number, sent: boolean): StoreError {
-  return new StoreError('TIMEOUT', `the server did not read its input for ${ms} ms`, {
-    executed: sent ? 'unknown' : 'no',
-    figures: { writeTimeoutMs: ms },
-  });
 }

@@ -139,10 +139,9 @@ export class Path {
   }
 
   /** Runs `fn` with a connection of its own, which ends with it. */
-  async lease<T>(fn: (connection: Connection) => Promise<T>): Promise<T> {
-    const { clock, performance } = this.#options;
+  async lease<T>(fn: (connection: Connection) => Promise<T>, timeoutMs: number): Promise<T> {
+    const { clock } = this.#options;
     const { best } = this;
-    const timeoutMs = performance.calls.callTimeoutMs;
     const connection = await best.lease({ deadline: clock.now() + timeoutMs, signal: undefined }, timeoutMs);
     try {
       return await fn(connection);

@@ -76,12 +76,11 @@ interface Running {
 export class Service {
   readonly name: string;
   readonly owner: Owner | undefined;
-  readonly definition: ServiceDefinition | undefined;
   /** Why it cannot be used at all, such as a variable that is not set. */
   readonly problem: StoreError | undefined;
-  /** As written, templates unexpanded. */
-  readonly config: ServiceConfig;
   readonly #parts: ServiceParts;
+  #definition: ServiceDefinition | undefined;
+  #config: ServiceConfig;
   #options: ResolvedOptions | undefined;
   /** By owner: `''` for all callers, or each scope's id with `sharing: 'agent'`. */
   readonly #running = new Map<string, Running>();
@@ -93,10 +92,30 @@ export class Service {
   constructor(spec: ServiceSpec, parts: ServiceParts) {
     this.name = spec.name;
     this.owner = spec.owner;
-    this.definition = spec.definition;
+    this.#definition = spec.definition;
     this.problem = spec.problem;
-    this.config = spec.problem ? spec.config : spec.definition.config;
+    this.#config = spec.problem ? spec.config : spec.definition.config;
     this.#parts = parts;
+  }
+
+  get definition(): ServiceDefinition | undefined {
+    return this.#definition;
+  }
+
+  /** As written, templates unexpanded. */
+  get config(): ServiceConfig {
+    return this.#config;
+  }
+
+  /** Takes over what differs in its time-out, or in keys of other programs, alone. False: it has to be replaced. */
+  adopt({ owner, definition }: ServiceSpec): boolean {
+    const old = this.#definition;
+    if (old === undefined || definition === undefined || owner?.agent !== this.owner?.agent) return false;
+    if (old.revision !== definition.revision || old.settingsRevision !== definition.settingsRevision) return false;
+    this.#definition = definition;
+    this.#config = definition.config;
+    this.#options = undefined;
+    return true;
   }
 
   /** Options with this service's own on top. */
@@ -189,7 +208,7 @@ export class Service {
 
   /** Runs `fn` with a connection of its own, which ends with it. */
   async lease<T>(scope: string, fn: (connection: Connection) => Promise<T>): Promise<T> {
-    return this.#run(scope).path.lease(fn);
+    return this.#run(scope).path.lease(fn, this.performance.calls.callTimeoutMs);
   }
 
   /** One list of the server, every page; see `Path.list`. */

@@ -39,9 +39,13 @@ export class Services {
     return service;
   }
 
-  /** Puts a new definition in the place of the old; calls in flight on the old one finish within `drainMs`. */
+  /**
+   * Puts a new definition in the place of the old; calls in flight on the old one finish within `drainMs`. Where nothing
+   * that runs is another one, it goes on running.
+   */
   replace(spec: ServiceSpec, drainMs: number): Service {
     const old = this.#byName.get(spec.name);
+    if (old?.adopt(spec)) return old;
     const service = new Service(spec, this.#parts);
     // Map.set keeps the place of a key, so the order of lists stays.
     this.#byName.set(spec.name, service);

@@ -5,7 +5,8 @@ import '@modelcontextprotocol/client';
 import '../../src/connection/memory.js';
 import '../../src/connection/wrapped.js';
 import type { ServerObject } from '../../src/connection/memory.js';
-import { MCPStore, type OpenOptions } from '../../src/store.js';
+import type { OpenOptions } from '../../src/open-options.js';
+import { MCPStore } from '../../src/store.js';
 import { FakeClock } from './fake-clock.js';
 
 type Transport = Parameters<ServerObject['connect']>[0];

@@ -15,6 +15,8 @@ export interface HttpServerOptions {
   /** Numbers the events of its streams and replays them after `Last-Event-ID`. */
   eventIds?: boolean;
   port?: number;
+  /** Tools that it lists; it has others too. Default `echo` alone. */
+  tools?: readonly string[];
 }
 
 export type Fault =
@@ -69,6 +71,10 @@ export class HttpTestServer {
   /** How often a tool really ran. */
   executed = 0;
   options: HttpServerOptions;
+  /** Results that ask for input, for the next calls of the tool `rounds`. */
+  rounds: Record<string, unknown>[] = [];
+  /** The same for each call of it that brings no answers yet. */
+  round: Record<string, unknown> | undefined;
   readonly #faults = new Map<string, Fault[]>();
   readonly #sessions = new Set<string>();
   readonly #streams = new Set<ServerResponse>();
@@ -105,6 +111,11 @@ export class HttpTestServer {
     const list = this.#faults.get(name) ?? [];
     for (let n = 0; n < times; n++) list.push(fault);
     this.#faults.set(name, list);
+  }
+
+  /** No more of the faults that were asked for. */
+  succeed(name: string): void {
+    this.#faults.delete(name);
   }
 
   expireSessions(): void {
@@ -304,7 +315,8 @@ export class HttpTestServer {
       case 'ping':
         return result({});
       case 'tools/list': {
-        const tools = [{ name: 'echo', inputSchema: { type: 'object' } }];
+        const { tools: names = ['echo'] } = this.options;
+        const tools = names.map((name) => ({ name, inputSchema: { type: 'object' } }));
         return result({ ...this.#modernFields(), tools });
       }
       case 'tools/call': {
@@ -320,7 +332,10 @@ export class HttpTestServer {
     return this.options.era === 'modern' ? { resultType: 'complete', ttlMs: 0, cacheScope: 'private' } : {};
   }
 
-  /** Tools: `echo`; `slow` (`ms`); `progress` (`steps`); `ask` asks the client for its roots before it answers. */
+  /**
+   * Tools: `echo`; `slow` (`ms`); `progress` (`steps`); `ask` asks the client for its roots before it answers; `rounds`
+   * gives what `rounds` says before its result.
+   */
   #tool(call: Call): void {
     const { response, message } = call;
     const { name, arguments: args = {} } = message.params as { name: string; arguments?: Record<string, unknown> };
@@ -347,7 +362,13 @@ export class HttpTestServer {
         response.end();
       });
       this.#event(response, { jsonrpc: '2.0', id, method: 'roots/list' });
-    } else this.#answer(call, this.#result(message));
+    } else if (name === 'rounds' && (this.rounds.length > 0 || (this.round && isFirst(message))))
+      this.#answer(call, {
+        jsonrpc: '2.0',
+        id: message.id!,
+        result: { resultType: 'input_required', ...(this.rounds.shift() ?? this.round) },
+      });
+    else this.#answer(call, this.#result(message));
   }
 
   #answer(call: Call, answer: RpcMessage): void {
@@ -418,4 +439,8 @@ export class HttpTestServer {
     this.#sessions.delete(request.headers['mcp-session-id'] as string);
     response.writeHead(200).end();
   }
+}
+
+function isFirst({ params = {} }: RpcMessage): boolean {
+  return params['inputResponses'] === undefined && params['requestState'] === undefined;
 }

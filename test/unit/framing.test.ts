@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Framer, idIn } from '../../src/connection/framing.js';
+import { Framer, ownerIn } from '../../src/connection/framing.js';
 
 interface Seen {
   messages: unknown[];
@@ -131,7 +131,7 @@ describe('messages in a byte stream', () => {
     framer.push(bytesOf('"}\n{"a":1}\n'));
     expect(tooLarge).toHaveLength(1);
     expect(tooLarge[0]!.length).toBeLessThanOrEqual(2 * 1024 + 1);
-    expect(idIn(tooLarge[0]!, ['c1', 'c7'])).toBe('c7');
+    expect(ownerIn(tooLarge[0]!, ['c1', 'c7'])).toBe('c7');
     expect(messages).toEqual([{ a: 1 }]);
     expect(framer.heldBytes).toBe(0);
   });
@@ -159,13 +159,30 @@ describe('messages in a byte stream', () => {
           const bytes = bytesOf(`${make(pad)}\n`);
           const seen = frame(cut(bytes, new Array<number>(Math.ceil(bytes.length / size)).fill(size)), 4_000);
           if (bytes.length - 1 <= 4_000) expect(seen.messages).toHaveLength(1);
-          else expect([pad, size, idIn(seen.tooLarge[0]!, ['c1', 'c4', 'c42'])]).toEqual([pad, size, 'c42']);
+          else expect([pad, size, ownerIn(seen.tooLarge[0]!, ['c1', 'c4', 'c42'])]).toEqual([pad, size, 'c42']);
         }
   });
 
-  it('takes an id for found only where it stands as a whole', () => {
-    expect(idIn('{"id":"c12"}', ['c1'])).toBeUndefined();
-    expect(idIn('{"id": "c1"}', ['c1'])).toBe('c1');
-    expect(idIn('{"text":"c1"}', ['c1'])).toBeUndefined();
+  it.each<[string, string, string[], string | undefined]>([
+    ['the id that stands first', '{"jsonrpc":"2.0","id":"c1","result":{"id":"c2"', ['c1', 'c2'], 'c1'],
+    ['the id that stands first, with spaces', ' { "id" : "c1" , "result": {', ['c1', 'c2'], 'c1'],
+    ['the id that stands last', '{"result":{"id":"c2"\nx"},"jsonrpc":"2.0","id":"c1"}', ['c1', 'c2'], 'c1'],
+    ['the id that stands last but for the version', '{"result":{\nx"},"id":"c1","jsonrpc":"2.0"}', ['c1', 'c2'], 'c1'],
+    ['another id than part of one', '{"jsonrpc":"2.0","id":"c12","result":{', ['c1'], undefined],
+    ['no id in a text', '{"result":{"text":"c1"\n', ['c1', 'c2'], undefined],
+    ['the only id that is seen', '{"x":1,"id": "c1","result":{\n', ['c1', 'c2'], 'c1'],
+    ['neither of two ids that are seen', '{"x":[{"id":"c1"},{"id":"c2"}]\n', ['c1', 'c2'], undefined],
+    ['the only one that waits', '{"result":{\nx"}}', ['c1'], 'c1'],
+    ['nobody, for a late answer', '{"jsonrpc":"2.0","id":"c0","result":{\nx"}}', ['c1'], undefined],
+    ['nobody, for an answer to another', '{"jsonrpc":"2.0","id":7,"result":{"id":"c1"\nx"}}', ['c1'], undefined],
+    [
+      'nobody, for a notification',
+      '{"jsonrpc":"2.0","method":"notifications/message","params":{"id":"c1"',
+      ['c1'],
+      undefined,
+    ],
+    ['nobody, for a request', '{"jsonrpc":"2.0","id":"c1","method":"sampling/createMessage"', ['c1'], undefined],
+  ])('F10: gives a message that was too large to %s', (_, edges, waiting, owner) => {
+    expect(ownerIn(edges, waiting)).toBe(owner);
   });
 });

@@ -1,0 +1,17 @@
+/** Knows how it is said that a process wrote too much at a time, or does not read. */
+
+import { StoreError } from '../errors.js';
+
+export function tooLargeError(limit: number): StoreError {
+  return new StoreError('MESSAGE_TOO_LARGE', `the server's answer is larger than ${limit} bytes`, {
+    executed: 'yes',
+    figures: { maxMessageBytes: limit },
+  });
+}
+
+export function writeTimedOut(ms: number, sent: boolean): StoreError {
+  return new StoreError('TIMEOUT', `the server did not read its input for ${ms} ms`, {
+    executed: sent ? 'unknown' : 'no',
+    figures: { writeTimeoutMs: ms },
+  });
+}
