@@ -43,28 +43,26 @@ const KNOWN = [
 const LIMITS_KNOWN = ['timeoutMs', 'signal', 'onProgress', 'onSampling', 'onElicitation'] as const;
 const CACHE_MODES: readonly unknown[] = ['use', 'refresh', 'bypass'];
 
-function bad(path: string, expected: string): StoreError {
+/** The error of an option that is wrong: where it stands, and what was expected. */
+export function badOption(path: string, expected: string): StoreError {
   return new StoreError('OPTION_INVALID', `${path}: expected ${expected}`, { figures: { path } });
 }
 
 function checkFlag(value: unknown, path: string): void {
-  if (value !== undefined && typeof value !== 'boolean') throw bad(path, 'true or false');
+  if (value !== undefined && typeof value !== 'boolean') throw badOption(path, 'true or false');
 }
 
 export function checkTimeout(value: unknown, path = 'timeoutMs'): void {
   if (value !== undefined && !(typeof value === 'number' && value > 0))
-    throw bad(path, 'a number of milliseconds above 0');
+    throw badOption(path, 'a number of milliseconds above 0');
 }
 
 /** Throws `OPTION_INVALID` with the name of the first bad option. */
 export function checkCallOptions(options: CallToolOptions): void {
   refuseUnknown(options as Record<string, unknown>, KNOWN, '');
-  checkTimeout(options.timeoutMs);
-  if (options.signal !== undefined && !(options.signal instanceof AbortSignal)) throw bad('signal', 'an AbortSignal');
-  if (options.onProgress !== undefined && typeof options.onProgress !== 'function')
-    throw bad('onProgress', 'a function');
+  checkBounds(options);
   if (options.cache !== undefined) checkCache(options.cache);
-  if (options.service !== undefined && typeof options.service !== 'string') throw bad('service', 'a string');
+  if (options.service !== undefined && typeof options.service !== 'string') throw badOption('service', 'a string');
   checkFlag(options.throwOnToolError, 'throwOnToolError');
   checkFlag(options.validateArguments, 'validateArguments');
   if (options.meta !== undefined) asObject(options.meta, 'meta');
@@ -72,19 +70,27 @@ export function checkCallOptions(options: CallToolOptions): void {
 }
 
 /** The same for requests that are no tool calls. */
+/** What every request takes. */
+function checkBounds({ timeoutMs, signal, onProgress }: RequestLimits): void {
+  checkTimeout(timeoutMs);
+  if (signal !== undefined && !(signal instanceof AbortSignal)) throw badOption('signal', 'an AbortSignal');
+  if (onProgress !== undefined && typeof onProgress !== 'function') throw badOption('onProgress', 'a function');
+}
+
 export function checkLimits(limits: RequestLimits): void {
   refuseUnknown(limits as Record<string, unknown>, LIMITS_KNOWN, '');
-  checkTimeout(limits.timeoutMs);
+  checkBounds(limits);
   if (limits.onSampling !== undefined || limits.onElicitation !== undefined) checkHandlers(limits);
 }
 
 function checkCache(mode: unknown): void {
   if (CACHE_MODES.includes(mode)) return;
-  if (typeof mode !== 'object' || mode === null) throw bad('cache', '"use", "refresh", "bypass" or { ttlMs, key }');
+  if (typeof mode !== 'object' || mode === null)
+    throw badOption('cache', '"use", "refresh", "bypass" or { ttlMs, key }');
   refuseUnknown(mode as Record<string, unknown>, ['ttlMs', 'key'], 'cache');
   const { ttlMs, key } = mode as { ttlMs?: unknown; key?: unknown };
   checkTimeout(ttlMs, 'cache.ttlMs');
-  if (key !== undefined && typeof key !== 'string') throw bad('cache.key', 'a string');
+  if (key !== undefined && typeof key !== 'string') throw badOption('cache.key', 'a string');
 }
 
 /** Arguments of a tool are an object, or left out. */
@@ -110,15 +116,15 @@ const BATCH_KNOWN = [
 
 /** Throws for a bad option, or where `calls` is no array; a bad call only fails its own entry. */
 export function checkBatch(calls: readonly BatchCall[], options: BatchOptions): void {
-  if (!Array.isArray(calls)) throw bad('calls', 'an array of { tool, arguments }');
-  refuseUnknown(options as Record<string, unknown>, BATCH_KNOWN, '');
+  if (!Array.isArray(calls)) throw badOption('calls', 'an array of { tool, arguments }');
+  refuseUnknown(asObject(options, 'options'), BATCH_KNOWN, '');
   checkTimeout(options.timeoutMs);
   checkTimeout(options.callTimeoutMs, 'callTimeoutMs');
   const { concurrency, signal, onResult, cache } = options;
   if (concurrency !== undefined && !(Number.isSafeInteger(concurrency) && concurrency >= 1))
-    throw bad('concurrency', 'a whole number from 1 on');
-  if (signal !== undefined && !(signal instanceof AbortSignal)) throw bad('signal', 'an AbortSignal');
-  if (onResult !== undefined && typeof onResult !== 'function') throw bad('onResult', 'a function');
+    throw badOption('concurrency', 'a whole number from 1 on');
+  if (signal !== undefined && !(signal instanceof AbortSignal)) throw badOption('signal', 'an AbortSignal');
+  if (onResult !== undefined && typeof onResult !== 'function') throw badOption('onResult', 'a function');
   checkFlag(options.stopOnError, 'stopOnError');
   if (cache !== undefined) checkCache(cache);
 }
@@ -126,9 +132,9 @@ export function checkBatch(calls: readonly BatchCall[], options: BatchOptions): 
 export function checkBatchCall(call: BatchCall): void {
   const object = asObject(call, 'call');
   refuseUnknown(object, ['tool', 'arguments', 'cacheKey', 'service'], 'call');
-  if (typeof call.tool !== 'string') throw bad('call.tool', 'a string');
+  if (typeof call.tool !== 'string') throw badOption('call.tool', 'a string');
   for (const key of ['cacheKey', 'service'] as const)
-    if (call[key] !== undefined && typeof call[key] !== 'string') throw bad(`call.${key}`, 'a string');
+    if (call[key] !== undefined && typeof call[key] !== 'string') throw badOption(`call.${key}`, 'a string');
 }
 
 /** The batch's cache mode with one call's own key on top. */
@@ -145,7 +151,7 @@ export function checkListOptions(options: ListOptions): void {
   refuseUnknown(options as Record<string, unknown>, ['service', 'refresh', 'timeoutMs', 'signal'], '');
   checkTimeout(options.timeoutMs);
   const { service, refresh, signal } = options;
-  if (service !== undefined && typeof service !== 'string') throw bad('service', 'the name of a service');
-  if (!REFRESH.includes(refresh)) throw bad('refresh', '"never", "stale" or "always"');
-  if (signal !== undefined && !(signal instanceof AbortSignal)) throw bad('signal', 'an AbortSignal');
+  if (service !== undefined && typeof service !== 'string') throw badOption('service', 'the name of a service');
+  if (!REFRESH.includes(refresh)) throw badOption('refresh', '"never", "stale" or "always"');
+  if (signal !== undefined && !(signal instanceof AbortSignal)) throw badOption('signal', 'an AbortSignal');
 }

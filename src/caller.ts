@@ -48,7 +48,8 @@ export function newCall(service: Service, spec: CallSpec, limits: RequestLimits 
     params: spec.params,
     subject: spec.subject,
     deadline: spec.since + Math.min(own, left),
-    timeoutMs: own <= left ? own : Math.round(left),
+    // A batch's time may be over before its last calls begin.
+    timeoutMs: own <= left ? own : Math.max(1, Math.round(left)),
     silenceMs: service.silenceMs(limits?.timeoutMs),
     signal: limits?.signal,
     onProgress: limits?.onProgress,

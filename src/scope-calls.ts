@@ -4,6 +4,7 @@ import type { BatchCall, BatchEntry, BatchOptions, BatchRunner } from './batch.j
 import { entryOf } from './batch.js';
 import { type Call, type CallRecord, type CallResult, type CallToolResult, newRecord, textOf } from './call.js';
 import {
+  badOption,
   type CallToolOptions,
   checkArguments,
   checkBatchCall,
@@ -45,6 +46,7 @@ export class ScopeCalls {
     begun?: (record: CallRecord) => void,
   ): Promise<CallToolResult> {
     const since = this.#parts.clock.now();
+    if (typeof name !== 'string') throw badOption('name', 'the name of a tool');
     if (options) checkCallOptions(options);
     const params = checkArguments(args, name);
     this.#parts.assertOpen();
@@ -90,7 +92,8 @@ export class ScopeCalls {
     this.#parts.assertOpen();
     const service = needService(this.#parts, local);
     return service.lease(this.#parts.id, (connection) => {
-      const handle = overConnection(connection);
+      // What it changes, nobody may read from the cache any more.
+      const handle = service.behindCache(overConnection(connection));
       const request: Lease['request'] = (method, params = {}, options) =>
         runCall(this.#plainCall(service, local, method, params, options), handle, this.#parts);
       return fn({

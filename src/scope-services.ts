@@ -94,7 +94,9 @@ export class ScopeServices {
     await needOwn(this.#parts, name).stop(drainOf(options));
   }
 
-  async check({ timeoutMs = 30_000 }: { timeoutMs?: number }): Promise<ServiceInfo[]> {
+  async check(options: { timeoutMs?: number }): Promise<ServiceInfo[]> {
+    refuseUnknown(asObject(options, 'options'), ['timeoutMs'], '');
+    const { timeoutMs = 30_000 } = options;
     checkTimeout(timeoutMs);
     const visible = [...this.#parts.visible()];
     // A failure shows in the service's own status and problem.

@@ -9,11 +9,11 @@ import {
   batchStream,
 } from './batch.js';
 import type { CallResult, CallToolResult } from './call.js';
-import { type CallToolOptions, checkBatch, checkListOptions, type RequestLimits } from './call-options.js';
+import { badOption, type CallToolOptions, checkBatch, checkListOptions, type RequestLimits } from './call-options.js';
 import type { ToolInfo } from './catalog/tool.js';
 import type { ServiceConfig } from './config/definition.js';
 import type { Lease } from './lease.js';
-import { refuseUnknown } from './options.js';
+import { asObject, refuseUnknown } from './options.js';
 import type { ChangeOptions, ServiceConfigs } from './registry.js';
 import { ScopeCalls } from './scope-calls.js';
 import { type ListOptions, ScopeCatalog, type ServiceProblem } from './scope-catalog.js';
@@ -85,6 +85,7 @@ export class Scope {
    * the nearest. Finds, never calls.
    */
   async findTool(name: string, options: ListOptions = {}): Promise<ToolInfo[]> {
+    if (typeof name !== 'string') throw badOption('name', 'the name of a tool, or a part of it');
     return toolsLike(name, await this.listTools(options));
   }
 
@@ -216,11 +217,23 @@ export class Scope {
     return this.#calls.lease(service, fn);
   }
 
-  /** Drops cached results: all, or those of a service or tool. Returns how many. */
+  /**
+   * Drops cached results: all, or those of a service or tool; an agent's view drops its own alone. Returns how many.
+   * @param filter - `tool`: the server's own name, or `service__tool`
+   */
   clearCache(filter: CacheFilter = {}): number {
-    refuseUnknown(filter as Record<string, unknown>, ['service', 'tool'], '');
-    if (filter.service === undefined) return this.#parts.cache.clear(filter);
-    return this.#parts.cache.clear({ ...filter, service: needService(this.#parts, filter.service).name });
+    refuseUnknown(asObject(filter, 'filter'), ['service', 'tool'], '');
+    const { service, tool } = filter;
+    if (service !== undefined && typeof service !== 'string') throw badOption('service', 'the name of a service');
+    if (tool !== undefined && typeof tool !== 'string') throw badOption('tool', 'the name of a tool');
+    const { id, cache } = this.#parts;
+    const exposed = tool === undefined || service !== undefined ? undefined : this.#catalog.known(tool);
+    return cache.clear({
+      ...(id !== '' && { scope: id }),
+      ...(service !== undefined && { service: needService(this.#parts, service).name }),
+      ...(tool !== undefined && { tool }),
+      ...(exposed && { service: exposed.service.name, tool: exposed.tool }),
+    });
   }
 
   /** @internal A service's list changed, or it came or went. */
@@ -230,7 +243,6 @@ export class Scope {
 
   #batchParts(calls: readonly BatchCall[], options: BatchOptions): Parameters<typeof batchCall>[2] {
     checkBatch(calls, options);
-    this.#parts.assertOpen();
     return {
       clock: this.#parts.clock,
       concurrency: options.concurrency ?? this.#parts.batchConcurrency(),

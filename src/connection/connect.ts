@@ -45,6 +45,7 @@ interface Opened {
   capacity: number;
   pid: () => number | undefined;
   sockets?: () => SocketFigures;
+  closeIdle?: (maxIdleMs: number) => number;
 }
 
 /** The server answered `initialize` with an error that a modern server may give: it speaks only the other era. */
@@ -157,6 +158,7 @@ async function attempt(
       redact: redactorOf(definition),
       pid: opened.pid(),
       sockets: opened.sockets,
+      closeIdle: opened.closeIdle,
     });
   } catch (error) {
     const { closeReason: reason, lastWords } = opened.channel;
@@ -220,7 +222,8 @@ async function open(definition: EndpointDefinition, options: ConnectOptions): Pr
     opened: channel.opened,
     failed: channel.failedConnects,
   });
-  return { channel, capacity: options.sockets.max, pid: () => undefined, sockets };
+  const closeIdle = (maxIdleMs: number): number => channel.closeIdle(maxIdleMs);
+  return { channel, capacity: options.sockets.max, pid: () => undefined, sockets, closeIdle };
 }
 
 async function wrapped(

@@ -33,6 +33,8 @@ export interface ConnectionParts {
   redact: Redact;
   pid: number | undefined;
   sockets: (() => SocketFigures) | undefined;
+  /** Closes its sockets that have been idle for so long, down to their minimum. */
+  closeIdle?: ((maxIdleMs: number) => number) | undefined;
 }
 
 let nextId = 1;
@@ -63,6 +65,7 @@ export class Connection {
   readonly #clock: Clock;
   readonly #redact: Redact;
   readonly #sockets: (() => SocketFigures) | undefined;
+  readonly #closeIdle: ConnectionParts['closeIdle'];
   #answered = false;
   #closed = false;
   #closing: Promise<void> | undefined;
@@ -74,6 +77,7 @@ export class Connection {
     this.#clock = parts.clock;
     this.#redact = parts.redact;
     this.#sockets = parts.sockets;
+    this.#closeIdle = parts.closeIdle;
     this.capacity = parts.capacity;
     this.pid = parts.pid;
     this.era = client.getProtocolEra() ?? 'legacy';
@@ -103,6 +107,11 @@ export class Connection {
    */
   get answered(): boolean {
     return this.#answered;
+  }
+
+  /** Closes its own idle sockets, down to their minimum; kinds without sockets have none. Returns how many. */
+  closeIdle(maxIdleMs: number): number {
+    return this.#closeIdle?.(maxIdleMs) ?? 0;
   }
 
   get sockets(): SocketFigures | undefined {

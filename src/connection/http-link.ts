@@ -87,8 +87,10 @@ export class HttpLink implements Peer, ExchangeLimits {
     this.redact = redactor(url, this.#base);
     const { idleMs, connectTimeoutMs } = options;
     const sockets = Math.max(1, options.sockets);
-    this.requests = new SocketPool(url.origin, { sockets, minSockets: options.minSockets, idleMs, connectTimeoutMs });
-    const aside = { minSockets: 0, idleMs: Math.min(idleMs, 5_000), connectTimeoutMs };
+    const { minSockets } = options;
+    const now = (): number => options.clock.now();
+    this.requests = new SocketPool(url.origin, { sockets, minSockets, idleMs, connectTimeoutMs, now });
+    const aside = { minSockets: 0, idleMs: Math.min(idleMs, 5_000), connectTimeoutMs, now };
     this.side = new SocketPool(url.origin, { ...aside, sockets: SIDE_SOCKETS });
     this.streams = new SocketPool(url.origin, { ...aside, sockets: STREAM_SOCKETS, background: true });
   }

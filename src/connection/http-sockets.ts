@@ -14,6 +14,8 @@ export interface SocketPoolOptions {
   /** How long the others may idle. */
   readonly idleMs: number;
   readonly connectTimeoutMs: number;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
   /** Sockets that wait for news only must not keep the process alive. */
   readonly background?: boolean;
 }
@@ -36,6 +38,8 @@ interface Slot {
   readonly client: Client;
   exchange: SocketUser | undefined;
   open: boolean;
+  /** When its last exchange was over. */
+  idleSince: number;
 }
 
 /** The longest delay that a Node timer takes. */
@@ -120,6 +124,7 @@ export class SocketPool {
     const slot = this.#slots.find((one) => one.exchange === exchange);
     if (slot === undefined) return;
     slot.exchange = undefined;
+    slot.idleSince = this.#options.now();
     this.#busy--;
     const next = this.#destroyed ? undefined : this.#line.shift();
     if (next === undefined) return;
@@ -132,6 +137,19 @@ export class SocketPool {
       this.#busy++;
       queueMicrotask(() => this.#dispatch(slot, next));
     }
+  }
+
+  /** Closes sockets that have been idle for so long, down to the minimum. Returns how many. */
+  closeIdle(maxIdleMs: number): number {
+    const { minSockets, now } = this.#options;
+    const idle = this.#slots.filter(
+      (slot, i) => i >= minSockets && slot.open && slot.exchange === undefined && now() - slot.idleSince >= maxIdleMs,
+    );
+    for (const slot of idle) {
+      this.#slots.splice(this.#slots.indexOf(slot), 1);
+      void slot.client.close();
+    }
+    return idle.length;
   }
 
   /** Ends what waits for a socket. While no socket is open, one failed connection speaks for all that wait. */
@@ -172,7 +190,7 @@ export class SocketPool {
       headersTimeout: 0,
       bodyTimeout: 0,
     });
-    const slot: Slot = { client, exchange: undefined, open: false };
+    const slot: Slot = { client, exchange: undefined, open: false, idleSince: 0 };
     client.on('connect', () => {
       slot.open = true;
       this.opened++;

@@ -57,6 +57,11 @@ export class HttpChannel implements Channel {
     return this.#link.requests.figures();
   }
 
+  /** Closes sockets of requests that have been idle for so long, down to the minimum. Returns how many. */
+  closeIdle(maxIdleMs: number): number {
+    return this.#link.requests.closeIdle(maxIdleMs);
+  }
+
   /** Connections made for requests so far. */
   get opened(): number {
     return this.#link.requests.opened;

@@ -184,7 +184,9 @@ export class Pool {
       .slice(0, Math.max(0, this.#connections.length - size.min));
     for (const connection of idle) void this.#close(connection);
     if (idle.length > 0 && this.#connections.length === 0) this.#options.onEmpty();
-    return idle.length;
+    let sockets = 0;
+    for (const connection of this.#connections) sockets += connection.closeIdle(maxIdleMs);
+    return idle.length + sockets;
   }
 
   /** Gives out nothing more; each connection closes when its last call has ended. */

@@ -32,6 +32,7 @@ export interface CacheFilter {
 
 interface Entry {
   readonly result: CallResult;
+  readonly scope: string;
   readonly service: string;
   readonly tool: string;
   readonly bytes: number;
@@ -42,6 +43,7 @@ interface Entry {
  * it goes on for those that wait already, and is neither joined nor stored: it was asked for before the drop.
  */
 interface Flight {
+  readonly scope: string;
   readonly service: string;
   readonly tool: string;
   readonly joiners: WaitQueue<CallResult | 'lead'>;
@@ -126,9 +128,10 @@ export class ResultCache {
   }
 
   /** Drops what `filter` names; returns how many. */
-  clear(filter: CacheFilter = {}, except?: Flight): number {
+  clear(filter: CacheFilter & { scope?: string } = {}, except?: Flight): number {
     let dropped = 0;
-    const named = ({ service, tool }: Entry | Flight): boolean =>
+    const named = ({ scope, service, tool }: Entry | Flight): boolean =>
+      (filter.scope === undefined || filter.scope === scope) &&
       (filter.service === undefined || filter.service === service) &&
       (filter.tool === undefined || filter.tool === tool);
     for (const [key, entry] of this.#entries.entries()) {
@@ -180,8 +183,8 @@ export class ResultCache {
   }
 
   async #lead(key: string, next: Handler, call: Call, ttlMs: number): Promise<CallResult> {
-    const { service, tool } = call.record;
-    const flight: Flight = { service, tool, joiners: new WaitQueue(this.#clock) };
+    const { scope, service, tool } = call.record;
+    const flight: Flight = { scope, service, tool, joiners: new WaitQueue(this.#clock) };
     this.#flights.set(key, flight);
     return this.#fly(flight, key, next, call, ttlMs);
   }
@@ -189,7 +192,7 @@ export class ResultCache {
   async #fly(flight: Flight, key: string, next: Handler, call: Call, ttlMs: number): Promise<CallResult> {
     this.#misses++;
     call.record.cache = 'miss';
-    const { service, tool } = flight;
+    const { scope, service, tool } = flight;
     try {
       const { asked } = call.record;
       const result = freeze(await this.#past(next, call, flight));
@@ -198,7 +201,8 @@ export class ResultCache {
         if (!flight.joiners.give('lead')) this.#landed(key, flight);
         return result;
       }
-      if (this.#flights.get(key) === flight) this.#store(key, { result, service, tool, bytes: sizeOf(result) }, ttlMs);
+      if (this.#flights.get(key) === flight)
+        this.#store(key, { result, scope, service, tool, bytes: sizeOf(result) }, ttlMs);
       this.#landed(key, flight);
       while (flight.joiners.give(result));
       return result;

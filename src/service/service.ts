@@ -33,7 +33,6 @@ export interface ServiceParts {
   gate: Gate;
   /** Where processes are noted, so that a later run can end what this one could not; undefined: nowhere. */
   stateDir?: string | undefined;
-  /** Undefined while the cache is switched off for the whole store. */
   cache: ResultCache;
   remembered: RememberedLists;
   /** Store-wide options, in the order in which they win. */
@@ -142,6 +141,12 @@ export class Service {
    */
   handleFor(scope: string): Handler {
     return this.#run(scope).handle;
+  }
+
+  /** `handle` behind the result cache, where that is switched on. */
+  behindCache(handle: Handler): Handler {
+    const { enabled, ttlMs } = this.performance.resultCache;
+    return enabled ? this.#parts.cache.around(handle, ttlMs) : handle;
   }
 
   get tools(): ToolList {
@@ -281,7 +286,7 @@ export class Service {
         service: this.name,
         hint: 'Remove "disabled" from its configuration.',
       });
-    const { clock, gate, stateDir, cache, asking } = this.#parts;
+    const { clock, gate, stateDir, asking } = this.#parts;
     const { performance } = this;
     const path = new Path({
       definition: this.definition!,
@@ -299,8 +304,7 @@ export class Service {
       onLine: (stream, text) => this.#emit({ type: 'output', stream, text }),
       asking: asking?.(this.name, own ? scope : undefined),
     });
-    const { enabled, ttlMs } = performance.resultCache;
-    const made = { path, handle: enabled ? cache.around(path.handle, ttlMs) : path.handle };
+    const made = { path, handle: this.behindCache(path.handle) };
     this.#running.set(owner, made);
     return made;
   }

@@ -341,3 +341,64 @@ it('F44: one service that hangs does not delay another', async () => {
   for (const error of await Promise.all(hanging)) expect(error).toMatchObject({ code: 'TIMEOUT' });
   await store.close();
 });
+
+describe('what a caller says that is wrong', () => {
+  it('is refused with its place, and never as a failure of the language', async () => {
+    const { store } = await open({ echo: {} });
+    const bad = (value: unknown): never => value as never;
+    const refused = async (act: () => unknown): Promise<unknown> => {
+      try {
+        await act();
+      } catch (error) {
+        const { code, figures } = error as { code?: string; figures?: { path?: string } };
+        return [code, figures?.path];
+      }
+      return 'taken';
+    };
+    expect(await refused(() => store.callTool(bad(5)))).toEqual(['OPTION_INVALID', 'name']);
+    expect(await refused(() => store.callTool(bad(undefined)))).toEqual(['OPTION_INVALID', 'name']);
+    expect(await refused(() => store.findTool(bad(undefined)))).toEqual(['OPTION_INVALID', 'name']);
+    expect(await refused(() => store.batchCall([], bad(null)))).toEqual(['OPTION_INVALID', 'options']);
+    expect(await refused(() => store.clearCache({ tool: bad(5) }))).toEqual(['OPTION_INVALID', 'tool']);
+    expect(await refused(() => store.checkServices(bad({ foo: 1 })))).toEqual(['OPTION_INVALID', 'foo']);
+    expect(await refused(() => store.readResource('s', 'x:y', { signal: bad(5) }))).toEqual([
+      'OPTION_INVALID',
+      'signal',
+    ]);
+    await store.close();
+  });
+
+  it('a batch resolves also where the store is closed, and where its time is over before a call begins', async () => {
+    const { clock, store } = await open({ slow: { delayMs: 50 } });
+    const batch = store.batchCall([{ tool: 's__slow' }, { tool: 's__slow' }], { concurrency: 1, timeoutMs: 50.2 });
+    await clock.advance(100);
+    for (const { error } of (await batch).results) expect(error?.figures?.['timeoutMs'] ?? 1).toBeGreaterThanOrEqual(1);
+    await store.close();
+    const { results } = await store.batchCall([{ tool: 's__slow' }]);
+    expect(results[0]).toMatchObject({ status: 'not_sent', error: { code: 'STORE_CLOSED' } });
+  });
+});
+
+describe('cached results', () => {
+  it('of one agent are not dropped by another; a tool is named as a caller names it', async () => {
+    const { server, store } = await open({ read: { ...read } }, cached);
+    const [a, b] = ['a', 'b'].map((id) => store.forAgent(id, { services: ['s'] }));
+    await a!.callTool('s__read');
+    await b!.callTool('s__read');
+    expect(a!.clearCache()).toBe(1);
+    await b!.callTool('s__read');
+    expect(server.called).toHaveLength(2);
+    await store.callTool('s__read');
+    expect(store.clearCache({ tool: 's__read' })).toBe(2);
+    await store.close();
+  });
+
+  it('go with what a lease may have changed', async () => {
+    const { server, store } = await open({ read: { ...read }, write: {} }, cached);
+    await store.callTool('s__read');
+    await store.lease('s', (lease) => lease.callTool('write'));
+    await store.callTool('s__read');
+    expect(server.called).toEqual(['read', 'write', 'read']);
+    await store.close();
+  });
+});

@@ -1,7 +1,7 @@
 /** The keep-alive sockets of one origin, where a connect fails while others wait in line. */
 
 import { expect, it } from 'vitest';
-import { callTool, openChannel, startServer, within } from '../support/http-channel.js';
+import { callTool, connected, openChannel, startServer, within } from '../support/http-channel.js';
 import { failure } from '../support/waiting.js';
 
 it('simulation seed 17: a connect that fails after its call was given up passes its place on, and ends nothing else', async () => {
@@ -16,4 +16,19 @@ it('simulation seed 17: a connect that fails after its call was given up passes 
   expect(await given).toMatchObject({ code: 'CANCELLED', executed: 'no' });
   expect(await waiting).toMatchObject({ code: 'CONNECT_FAILED', executed: 'no' });
   expect(channel.sockets()).toEqual({ open: 0, idle: 0, inFlight: 0, waiting: 0 });
+});
+
+it('idle ones are closed on demand, down to the minimum, and connected again when they are needed', async () => {
+  const { channel } = await connected({}, { sockets: 4, minSockets: 1 });
+  const before = channel.opened;
+  const four = async (): Promise<void> => {
+    await Promise.all(Array.from({ length: 4 }, () => callTool(channel, 'sleep', { ms: 30 })));
+  };
+  await four();
+  expect(channel.sockets()).toMatchObject({ open: 4, idle: 4 });
+  expect(channel.closeIdle(60_000)).toBe(0);
+  expect(channel.closeIdle(0)).toBe(3);
+  expect(channel.sockets()).toMatchObject({ open: 1, idle: 1 });
+  await four();
+  expect(channel.opened).toBe(before + 6);
 });

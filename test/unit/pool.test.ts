@@ -9,6 +9,7 @@ import { FakeClock, failure, settle, watch } from '../support/fake-clock.js';
 interface Fake {
   id: number;
   capacity: number;
+  closeIdle: () => number;
   inFlight: number;
   used: number;
   closed: boolean;
@@ -48,6 +49,7 @@ function bench(options: { min?: number; max?: number; capacity?: number; maxIdle
       lastUsedAt: clock.now(),
       sockets: undefined,
       onClose: undefined,
+      closeIdle: () => 0,
       close: () => {
         connection.closed = true;
         return Promise.resolve();
