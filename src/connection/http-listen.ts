@@ -10,6 +10,7 @@ import type { SseEvent } from './sse-parser.js';
 /** Tries in a row that bring no event. */
 const MAX_TRIES = 5;
 const FIRST_DELAY_MS = 1_000;
+/** Of our own pauses; a server may ask for longer ones. */
 const MAX_DELAY_MS = 30_000;
 /** Many servers close every stream at once and mean it politely: no wish of theirs makes us ask faster than this. */
 const MIN_DELAY_MS = 100;
@@ -57,8 +58,12 @@ export class ListenStream {
     this.link.receive(event.data);
   }
 
-  /** The stream is over, or did not come about; `retryMs` is the server's wish. */
-  lost(retryMs: number | undefined): void {
+  /**
+   * The stream is over, or did not come about.
+   * @param retryMs - the server's wish for whenever it ends
+   * @param onceMs - its wish for this once
+   */
+  lost(retryMs: number | undefined, onceMs?: number): void {
     if (this.#stopped) return;
     const { link } = this;
     if (retryMs !== undefined) this.#retryMs = retryMs;
@@ -69,7 +74,8 @@ export class ListenStream {
     }
     const backoff = FIRST_DELAY_MS * 2 ** this.#tries * (0.5 + link.clock.random() / 2);
     this.#tries++;
-    const delay = Math.min(Math.max(this.#retryMs ?? backoff, MIN_DELAY_MS), MAX_DELAY_MS);
+    const asked = onceMs ?? this.#retryMs;
+    const delay = asked === undefined ? Math.min(backoff, MAX_DELAY_MS) : Math.max(asked, MIN_DELAY_MS);
     this.#timer = link.clock.after(delay, () => this.start());
   }
 
@@ -81,7 +87,7 @@ export class ListenStream {
   /** Refused with this status. */
   refused(status: number, retryAfterMs: number | undefined, text: string): void {
     const { link } = this;
-    if (status === 429 || status >= 500) this.lost(retryAfterMs);
+    if (status === 429 || status >= 500) this.lost(undefined, retryAfterMs);
     // A first 404 comes from servers without such a stream; a later one says that the session is gone.
     else if (this.#everOpen && link.lostSession(status, text)) link.expire(status);
     else if (status === 405) this.stop();
