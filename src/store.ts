@@ -13,6 +13,7 @@ import { RememberedLists } from './catalog/remembered.js';
 import type { ConfigDocument } from './config/definition.js';
 import { defaultStateDir, userConfigPath } from './config/places.js';
 import { ConfigFile } from './config/save.js';
+import { Keyring } from './connection/auth.js';
 import type { PoolStats } from './endpoint/pool.js';
 import { StoreError } from './errors.js';
 import { EVENT_NAMES, Events, type Logger, type StoreEventName, type StoreEvents } from './events.js';
@@ -31,6 +32,7 @@ import { drainOf } from './scope-services.js';
 import { type CacheStats, ResultCache } from './service/cache.js';
 import type { Service, ServiceEvent } from './service/service.js';
 import { Services } from './service/services.js';
+import { SignIns } from './sign-ins.js';
 
 export interface StoreStats {
   calls: CallStats;
@@ -42,11 +44,14 @@ export interface StoreStats {
 }
 
 export class MCPStore extends Scope {
+  /** Signing in and out of services that take OAuth. */
+  readonly auth: SignIns;
   readonly #services: Services;
   readonly #events: Events;
   readonly #clock: Clock;
   readonly #cache: ResultCache;
   readonly #remembered: RememberedLists;
+  readonly #keyring: Keyring;
   readonly #stats = new Stats();
   readonly #logger: Logger | undefined;
   readonly #layers: readonly OptionLayer[];
@@ -114,10 +119,12 @@ export class MCPStore extends Scope {
     this.#file = file;
     const stateDir = options.stateDir === undefined ? defaultStateDir() : options.stateDir;
     this.#remembered = new RememberedLists(stateDir);
+    this.#keyring = new Keyring(clock, stateDir, options.onAuthorize);
     services = new Services({
       clock,
       gate: new Gate(Math.min(2 * availableParallelism(), 8), clock),
       stateDir: stateDir ?? undefined,
+      keyring: this.#keyring,
       cache,
       remembered: this.#remembered,
       layers,
@@ -125,6 +132,7 @@ export class MCPStore extends Scope {
       asking: (service, owner) => askers.of(service, owner),
     });
     this.#services = services;
+    this.auth = new SignIns(services, this.#keyring, options.onAuthorize, () => this.#assertOpen());
     this.#agents = new Agents(
       services,
       (own) => new Scope({ ...shared, ...own, asker: askers.add(own.id, {}, usesOf(own)) }),
@@ -219,6 +227,7 @@ export class MCPStore extends Scope {
     }
     this.#closing ??= (async () => {
       this.#registry.close();
+      this.#keyring.close();
       await this.#services.close(drainMs);
       await this.#remembered.flush();
     })();

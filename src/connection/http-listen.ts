@@ -1,7 +1,8 @@
 /** Knows the GET stream of a legacy connection: what the server says unasked, and how often a lost stream is reopened. */
 
 import type { Timer } from '../_util/clock.js';
-import { retryAfter } from './http-errors.js';
+import { MAX_RENEWALS, renewed } from './auth-http.js';
+import { type ResponseHeaders, retryAfter } from './http-errors.js';
 import { type BodyKind, Exchange } from './http-exchange.js';
 import { headerOf, mediaType } from './http-headers.js';
 import type { HttpLink } from './http-link.js';
@@ -27,6 +28,7 @@ export class ListenStream {
   #retryMs: number | undefined;
   #openedAt: number | undefined;
   #everOpen = false;
+  #renewals = 0;
 
   constructor(link: HttpLink) {
     this.link = link;
@@ -50,6 +52,7 @@ export class ListenStream {
     // Without an id the server cannot know what we missed.
     if (this.#everOpen && this.#lastEventId === undefined) this.link.tell(this.link.options.onGap);
     this.#everOpen = true;
+    this.#renewals = 0;
   }
 
   event(event: SseEvent): void {
@@ -79,6 +82,17 @@ export class ListenStream {
     this.#timer = link.clock.after(delay, () => this.start());
   }
 
+  /** New credentials are being got for it; false where that is out of the question. */
+  renews(status: number, headers: ResponseHeaders, sent: readonly string[]): boolean {
+    const renewing = this.#renewals++ < MAX_RENEWALS && renewed(this.link, status, headers, sent, false);
+    if (!renewing) return false;
+    renewing.then(
+      (signed) => (signed ? this.start() : this.giveUp(`the server answered ${status}`)),
+      () => this.lost(undefined),
+    );
+    return true;
+  }
+
   giveUp(why: string): void {
     this.stop();
     this.link.log(`no stream for the server's own messages: ${why}`);
@@ -97,11 +111,14 @@ export class ListenStream {
 
 class ListenExchange extends Exchange {
   readonly #stream: ListenStream;
+  readonly #headers: readonly string[];
 
   constructor(stream: ListenStream, lastEventId: string | undefined) {
     const { link } = stream;
-    super(link, 'GET', link.path, link.streamHeaders(lastEventId));
+    const headers = link.streamHeaders(lastEventId);
+    super(link, 'GET', link.path, headers);
     this.#stream = stream;
+    this.#headers = headers;
   }
 
   protected override sent(): void {}
@@ -123,6 +140,7 @@ class ListenExchange extends Exchange {
 
   protected override text(body: string): void {
     const { link } = this.#stream;
+    if (this.#stream.renews(this.status, this.headers, this.#headers)) return;
     this.#stream.refused(this.status, retryAfter(headerOf(this.headers, 'retry-after'), link.clock.wall()), body);
   }
 
