@@ -5,6 +5,7 @@ import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { type Clock, systemClock } from './_util/clock.js';
 import { Gate } from './_util/gate.js';
+import { safeLine } from './_util/terminal-safe.js';
 import { type AgentParts, Agents } from './agents.js';
 import { Askers } from './askers.js';
 import { type AskHandlers, checkHandlers } from './asking.js';
@@ -17,6 +18,7 @@ import { Keyring } from './connection/auth.js';
 import type { PoolStats } from './endpoint/pool.js';
 import { StoreError } from './errors.js';
 import { EVENT_NAMES, Events, type Logger, type StoreEventName, type StoreEvents } from './events.js';
+import { Noise } from './observe/noise.js';
 import { type CallStats, Stats } from './observe/stats.js';
 import { bad, checkOpen, type OpenOptions } from './open-options.js';
 import {
@@ -53,6 +55,7 @@ export class MCPStore extends Scope {
   readonly #remembered: RememberedLists;
   readonly #keyring: Keyring;
   readonly #stats = new Stats();
+  readonly #noise = new Noise();
   readonly #logger: Logger | undefined;
   readonly #layers: readonly OptionLayer[];
   readonly #file: ConfigFile | undefined;
@@ -252,6 +255,12 @@ export class MCPStore extends Scope {
     if (this.#events.has('call')) this.#events.emit('call', record);
   }
 
+  #logNoise(service: string, text: string): void {
+    const count = this.#noise.count(service);
+    if (count !== undefined)
+      this.#logger?.warn({ service, count, line: safeLine(text) }, 'what a server writes to stdout is no message');
+  }
+
   #route(service: Service, event: ServiceEvent): void {
     const { name } = service;
     const events = this.#events;
@@ -291,6 +300,7 @@ export class MCPStore extends Scope {
         return;
       case 'output':
         events.emit('output', { service: name, stream: event.stream, text: event.text });
+        if (event.stream === 'stdout') this.#logNoise(name, event.text);
         return;
       case 'tools_skipped':
         this.#logger?.warn({ service: name, count: event.count }, 'unusable tools in the list were left out');
