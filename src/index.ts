@@ -13,6 +13,7 @@ export type {
   SamplingResult,
   UrlElicitation,
 } from './asking.js';
+export type { AuthOptions } from './auth-options.js';
 export type { BatchCall, BatchEntry, BatchOptions, BatchResult, BatchTotals } from './batch.js';
 export type { CacheMode, CallRecord, CallResult, CallToolResult, Outcome, Progress } from './call.js';
 export { textOf } from './call.js';
@@ -23,6 +24,7 @@ export type { ApprovalOptions, FindConfigOptions, FoundConfig } from './config/f
 export { approveConfig, findConfig, isConfigApproved } from './config/find.js';
 export { loadConfig } from './config/load.js';
 export type { Inputs } from './configured.js';
+export type { AuthorizationRequest, OnAuthorize } from './connection/auth.js';
 export type { ServerObject, ServerSource } from './connection/memory.js';
 export type { FormContent } from './elicitation.js';
 export { elicitationProblem } from './elicitation.js';
@@ -51,5 +53,6 @@ export type { Scope } from './scope.js';
 export type { ListOptions, ServiceProblem } from './scope-catalog.js';
 export type { CacheFilter, CacheStats } from './service/cache.js';
 export type { EndpointInfo, ServiceInfo } from './service-info.js';
+export type { LoginOptions, SignInStatus } from './sign-ins.js';
 export type { StoreStats } from './store.js';
 export { MCPStore } from './store.js';

@@ -4,6 +4,7 @@ import type { Clock } from './_util/clock.js';
 import { type AskHandlers, checkHandlers, HANDLER_KEYS } from './asking.js';
 import type { ServiceConfig } from './config/definition.js';
 import type { Inputs } from './configured.js';
+import type { OnAuthorize } from './connection/auth.js';
 import { StoreError } from './errors.js';
 import type { Logger } from './events.js';
 import { asObject, checkPerformance, type PerformanceOptions, refuseUnknown } from './options.js';
@@ -26,6 +27,11 @@ export interface OpenOptions extends AskHandlers {
   env?: Readonly<Record<string, string | undefined>>;
   /** Take changes of the configuration file over while running. Default true. */
   watch?: boolean;
+  /**
+   * Shows a person where to sign in, when a service demands it (OAuth). Without it such a service is `AUTH_REQUIRED`
+   * until `mcpstore auth login`, or `auth.login` of the store.
+   */
+  onAuthorize?: OnAuthorize;
   /** Any logger of pino's shape. Default: silent. */
   logger?: Logger;
   /** @internal Where time and randomness come from. */
@@ -42,6 +48,7 @@ const OPEN_KEYS = [
   'workspaceFolder',
   'env',
   'watch',
+  'onAuthorize',
   'logger',
   'clock',
   ...HANDLER_KEYS,
@@ -67,6 +74,8 @@ export function checkOpen(options: OpenOptions): void {
   if (typeof options.inputs !== 'function') checkStrings(options.inputs, 'inputs', 'a function');
   checkStrings(options.env, 'env');
   checkHandlers(options);
+  const { onAuthorize } = options;
+  if (onAuthorize !== undefined && typeof onAuthorize !== 'function') throw bad('onAuthorize', 'a function');
   if (watch !== undefined && typeof watch !== 'boolean') throw bad('watch', 'true or false');
   checkMethods(logger, 'logger', ['debug', 'info', 'warn', 'error']);
   checkMethods(clock, 'clock', ['now', 'wall', 'after', 'random']);

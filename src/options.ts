@@ -1,5 +1,6 @@
 /** Knows every tuning option: meaning, unit, default and limits. Resolves layers of them once, then freezes. */
 
+import { type AuthOptions, checkAuth } from './auth-options.js';
 import { StoreError } from './errors.js';
 
 export interface ConnectionPoolOptions {
@@ -110,6 +111,8 @@ export interface ServiceOptions {
    * replica; `'call'`: a fresh one for each call. Default `'shared'`.
    */
   sharing?: 'shared' | 'agent' | 'call';
+  /** How an HTTP service signs in with OAuth; `false`: not at all. Default: as a person, once one has signed in. */
+  auth?: AuthOptions | false;
 }
 
 /**
@@ -317,7 +320,7 @@ export function checkServiceOptions(value: unknown, path: string, refuse: Refuse
   const object = asObject(value, path, refuse);
   refuseUnknown(
     object,
-    [...Object.keys(SERVICE_RULES), 'connectionPool', 'calls', 'resultCache', 'tools', 'endpoints'],
+    [...Object.keys(SERVICE_RULES), 'connectionPool', 'calls', 'resultCache', 'tools', 'endpoints', 'auth'],
     path,
     refuse,
   );
@@ -325,6 +328,7 @@ export function checkServiceOptions(value: unknown, path: string, refuse: Refuse
   checkGroup(own, SERVICE_RULES, path, refuse);
   checkShared(object, path, refuse, SERVICE_SHARED_RULES);
   if (object['endpoints'] !== undefined) checkEndpoints(object['endpoints'], `${path}.endpoints`, refuse);
+  if (object['auth'] !== undefined) checkAuth(object['auth'], `${path}.auth`, refuse);
   if (object['tools'] !== undefined)
     for (const [tool, policy] of Object.entries(asObject(object['tools'], `${path}.tools`, refuse)))
       checkGroup(policy, TOOL_RULES, `${path}.tools.${tool}`, refuse);

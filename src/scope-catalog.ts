@@ -158,6 +158,7 @@ export class ScopeCatalog {
     }
     if (tool) return tool;
     if (list === undefined) throw this.#noList(local, service);
+    this.#refuseBlocked(service, local, name);
     const candidates = list.map((entry) => exposedName(local, entry.name));
     throw this.#unknownTool(name, candidates, local);
   }
@@ -181,6 +182,7 @@ export class ScopeCatalog {
         owners.push([local, service, list]);
     }
     if (owners.length === 0) {
+      for (const [local, service] of visible) this.#refuseBlocked(service, local, name);
       // Lists of an earlier run may lack what the servers have now: asked once, before the name counts as unknown.
       const stale = visible.some(
         ([, service], i) => lists[i] !== undefined && service.tools.stale && !failing(service, this.#overdue),
@@ -283,6 +285,13 @@ export class ScopeCatalog {
     await waiting.catch((error: unknown) => {
       if (!(error instanceof Late)) throw error;
     });
+  }
+
+  /** Throws where the server has a tool of this name, its own or the exposed one, that is not used. */
+  #refuseBlocked(service: Service, local: string, name: string): void {
+    for (const [tool, why] of service.tools.blocked)
+      if (tool === name || exposedName(local, tool) === name)
+        throw new StoreError('TOOL_BLOCKED', `${name}: ${why}`, { service: local, tool });
   }
 
   #noList(local: string, service: Service): StoreError {

@@ -5,6 +5,7 @@ import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { type Clock, systemClock } from './_util/clock.js';
 import { Gate } from './_util/gate.js';
+import { safeLine } from './_util/terminal-safe.js';
 import { type AgentParts, Agents } from './agents.js';
 import { Askers } from './askers.js';
 import { type AskHandlers, checkHandlers } from './asking.js';
@@ -13,9 +14,11 @@ import { RememberedLists } from './catalog/remembered.js';
 import type { ConfigDocument } from './config/definition.js';
 import { defaultStateDir, userConfigPath } from './config/places.js';
 import { ConfigFile } from './config/save.js';
+import { Keyring } from './connection/auth.js';
 import type { PoolStats } from './endpoint/pool.js';
 import { StoreError } from './errors.js';
 import { EVENT_NAMES, Events, type Logger, type StoreEventName, type StoreEvents } from './events.js';
+import { Noise } from './observe/noise.js';
 import { type CallStats, Stats } from './observe/stats.js';
 import { bad, checkOpen, type OpenOptions } from './open-options.js';
 import {
@@ -31,6 +34,7 @@ import { drainOf } from './scope-services.js';
 import { type CacheStats, ResultCache } from './service/cache.js';
 import type { Service, ServiceEvent } from './service/service.js';
 import { Services } from './service/services.js';
+import { SignIns } from './sign-ins.js';
 
 export interface StoreStats {
   calls: CallStats;
@@ -42,12 +46,16 @@ export interface StoreStats {
 }
 
 export class MCPStore extends Scope {
+  /** Signing in and out of services that take OAuth. */
+  readonly auth: SignIns;
   readonly #services: Services;
   readonly #events: Events;
   readonly #clock: Clock;
   readonly #cache: ResultCache;
   readonly #remembered: RememberedLists;
+  readonly #keyring: Keyring;
   readonly #stats = new Stats();
+  readonly #noise = new Noise();
   readonly #logger: Logger | undefined;
   readonly #layers: readonly OptionLayer[];
   readonly #file: ConfigFile | undefined;
@@ -114,10 +122,12 @@ export class MCPStore extends Scope {
     this.#file = file;
     const stateDir = options.stateDir === undefined ? defaultStateDir() : options.stateDir;
     this.#remembered = new RememberedLists(stateDir);
+    this.#keyring = new Keyring(clock, stateDir, options.onAuthorize);
     services = new Services({
       clock,
       gate: new Gate(Math.min(2 * availableParallelism(), 8), clock),
       stateDir: stateDir ?? undefined,
+      keyring: this.#keyring,
       cache,
       remembered: this.#remembered,
       layers,
@@ -125,6 +135,7 @@ export class MCPStore extends Scope {
       asking: (service, owner) => askers.of(service, owner),
     });
     this.#services = services;
+    this.auth = new SignIns(services, this.#keyring, options.onAuthorize, () => this.#assertOpen());
     this.#agents = new Agents(
       services,
       (own) => new Scope({ ...shared, ...own, asker: askers.add(own.id, {}, usesOf(own)) }),
@@ -219,6 +230,7 @@ export class MCPStore extends Scope {
     }
     this.#closing ??= (async () => {
       this.#registry.close();
+      this.#keyring.close();
       await this.#services.close(drainMs);
       await this.#remembered.flush();
     })();
@@ -241,6 +253,12 @@ export class MCPStore extends Scope {
   #observe(record: CallRecord): void {
     this.#stats.add(record);
     if (this.#events.has('call')) this.#events.emit('call', record);
+  }
+
+  #logNoise(service: string, text: string): void {
+    const count = this.#noise.count(service);
+    if (count !== undefined)
+      this.#logger?.warn({ service, count, line: safeLine(text) }, 'what a server writes to stdout is no message');
   }
 
   #route(service: Service, event: ServiceEvent): void {
@@ -282,6 +300,7 @@ export class MCPStore extends Scope {
         return;
       case 'output':
         events.emit('output', { service: name, stream: event.stream, text: event.text });
+        if (event.stream === 'stdout') this.#logNoise(name, event.text);
         return;
       case 'tools_skipped':
         this.#logger?.warn({ service: name, count: event.count }, 'unusable tools in the list were left out');

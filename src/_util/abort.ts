@@ -22,6 +22,16 @@ export function onAbort(signal: AbortSignal, fn: () => void): () => void {
   };
 }
 
+/** `promise`, or the reason of `signal` where that comes first. */
+export function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise;
+  return new Promise((resolve, reject) => {
+    const off = onAbort(signal, () => reject(signal.reason));
+    if (signal.aborted) reject(signal.reason);
+    promise.then(resolve, reject).finally(off);
+  });
+}
+
 function listen(signal: AbortSignal): Heard {
   const calls = new Set<() => void>();
   const listener = (): void => {

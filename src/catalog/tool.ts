@@ -18,22 +18,69 @@ export interface ToolInfo extends Omit<RawTool, 'name'> {
 }
 
 /**
+ * Values and levels of one definition. The largest of real servers have some 2,000 and 30; far beyond that a definition
+ * is an attack on whoever walks it, writes it or shows it to a model.
+ */
+const MAX_VALUES = 20_000;
+const MAX_DEPTH = 128;
+/** Reasons that are kept for who asks for a tool that was left out. */
+const MAX_BLOCKED = 1_000;
+
+/** Items of a tools/list answer, told apart. */
+export interface SortedTools {
+  readonly tools: RawTool[];
+  /** Items that are left out, the blocked ones included. */
+  readonly skipped: number;
+  /** Why a tool, by its name, is left out although it has one. */
+  readonly blocked: ReadonlyMap<string, string>;
+}
+
+/**
  * Items of a tools/list answer that can be used; a server's broken ones must not hide its good ones. The protocol
  * forbids to use a tool that asks for headers against its rules.
  */
-export function usableTools(items: readonly Record<string, unknown>[]): { tools: RawTool[]; skipped: number } {
+export function usableTools(items: readonly Record<string, unknown>[]): SortedTools {
   const seen = new Set<string>();
   const tools: RawTool[] = [];
+  const blocked = new Map<string, string>();
   for (const item of items) {
     const name = item['name'];
     const schema = item['inputSchema'];
     if (typeof name !== 'string' || name === '' || seen.has(name)) continue;
-    if (headerParams(schema) === undefined) continue;
+    const why =
+      excess(item) ?? (headerParams(schema) === undefined ? 'it asks for headers against the rules' : undefined);
+    if (why !== undefined) {
+      if (blocked.size < MAX_BLOCKED && !blocked.has(name)) blocked.set(name, why);
+      continue;
+    }
     seen.add(name);
     const usable = typeof schema === 'object' && schema !== null ? item : { ...item, inputSchema: { type: 'object' } };
     tools.push(usable as unknown as RawTool);
   }
-  return { tools, skipped: items.length - tools.length };
+  for (const name of seen) blocked.delete(name);
+  return { tools, skipped: items.length - tools.length, blocked };
+}
+
+/** Why a definition is more than can be worked with; costs less than parsing it did. */
+function excess(item: object): string | undefined {
+  const tooMany = `its definition has more than ${MAX_VALUES} values`;
+  let values = 0;
+  let level: object[] = [item];
+  for (let depth = 1; level.length > 0; depth++) {
+    if (depth > MAX_DEPTH) return `its definition is nested deeper than ${MAX_DEPTH} levels`;
+    const next: object[] = [];
+    for (const parent of level) {
+      if (Array.isArray(parent) && values + parent.length > MAX_VALUES) return tooMany;
+      // Not by Object.values, which takes seconds for a million keys.
+      for (const key in parent) {
+        if (++values > MAX_VALUES) return tooMany;
+        const value = (parent as Record<string, unknown>)[key];
+        if (typeof value === 'object' && value !== null) next.push(value);
+      }
+    }
+    level = next;
+  }
+  return undefined;
 }
 
 /** What the path of a call needs to know of a tool. */

@@ -9,8 +9,13 @@ export function canAsk(): boolean {
   return process.stdin.isTTY === true && process.stderr.isTTY === true;
 }
 
-/** The line that was typed; rejects when the person interrupts. */
-export function ask(interrupts: Interrupts, question: string, options: { hidden?: boolean } = {}): Promise<string> {
+/** The line that was typed; rejects when the person interrupts, and when `signal` aborts: nobody waits any more. */
+export function ask(
+  interrupts: Interrupts,
+  question: string,
+  options: { hidden?: boolean; signal?: AbortSignal } = {},
+): Promise<string> {
+  const { signal } = options;
   let muted = false;
   const output = new Writable({
     write(chunk, _encoding, done) {
@@ -19,7 +24,16 @@ export function ask(interrupts: Interrupts, question: string, options: { hidden?
     },
   });
   const lines = createInterface({ input: process.stdin, output, terminal: true });
+  let offAbort = (): void => {};
   return new Promise<string>((resolve, reject) => {
+    if (signal) {
+      const over = (): void => {
+        process.stderr.write('\n');
+        reject(signal.reason);
+      };
+      signal.addEventListener('abort', over, { once: true });
+      offAbort = () => signal.removeEventListener('abort', over);
+    }
     lines.on('SIGINT', () => {
       process.stderr.write('\n');
       interrupts.signalled('SIGINT');
@@ -32,6 +46,7 @@ export function ask(interrupts: Interrupts, question: string, options: { hidden?
     });
     muted = options.hidden ?? false;
   }).finally(() => {
+    offAbort();
     lines.removeAllListeners('close');
     lines.close();
   });

@@ -105,6 +105,21 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "approve a project's file, so that its commands may run",
     load: async () => (await import('./commands/config.js')).configApprove,
   },
+  'auth login': {
+    usage: 'auth login <service|url>',
+    summary: 'sign in to a service (OAuth), with a browser or its own credentials',
+    load: async () => (await import('./commands/auth.js')).authLogin,
+  },
+  'auth status': {
+    usage: 'auth status [service|url]',
+    summary: 'say who is signed in where; asks nobody',
+    load: async () => (await import('./commands/auth.js')).authStatus,
+  },
+  'auth logout': {
+    usage: 'auth logout <service|url>',
+    summary: 'forget the tokens of a service',
+    load: async () => (await import('./commands/auth.js')).authLogout,
+  },
   version: {
     usage: 'version',
     summary: 'print the version',

@@ -36,7 +36,8 @@ const HINTS: Readonly<Record<string, string>> = {
   CANCELLED: 'It was stopped before it was done.',
   LIMIT_EXCEEDED: 'Run fewer at a time, or raise calls.queueLimit.',
   RATE_LIMITED: 'The server asks for a pause; try again later.',
-  AUTH_REQUIRED: "Give credentials: mcpstore update <service> --header 'Authorization: Bearer ${TOKEN}'",
+  AUTH_REQUIRED:
+    "Give credentials: mcpstore update <service> --header 'Authorization: Bearer ${TOKEN}', or mcpstore auth login <service>",
   FORBIDDEN: 'These credentials do not suffice for this.',
   OUTCOME_UNKNOWN: 'It may have run: look before you repeat it.',
   PROTOCOL_ERROR: 'The server does not keep to MCP; its maker will want to know.',
@@ -110,6 +111,9 @@ function hintFor(failure: Failure): string {
   const own = HINTS[code] ?? 'mcpstore check tells more.';
   if (code === 'SERVICE_DOWN' && / disabled$/.test(message))
     return 'mcpstore update <service> --enabled lets it start.';
+  // That sign-in is a command speaks of the command line itself.
+  if (failure.figures?.['signIn'] === true && hint !== undefined)
+    return hint.replace(`auth login ${GIVEN}`, 'auth login <url>');
   return OURS_ALONE.includes(code) ? own : (hint ?? own);
 }
 

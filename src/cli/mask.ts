@@ -1,6 +1,6 @@
 /** Knows which parts of a configuration may be secrets, and how they are shown: templates as they are, values as `***`. */
 
-import type { ServiceConfig } from '../index.js';
+import type { AuthOptions, EndpointOptions, ServiceConfig, ServiceOptions } from '../index.js';
 
 const MASK = '***';
 /** What may stand beside a template without being a secret. */
@@ -25,13 +25,33 @@ export function maskUrl(url: string): string {
 
 /** A copy that may be shown. */
 export function maskConfig(config: ServiceConfig): ServiceConfig {
-  const { env, headers, url, args, ...rest } = config;
+  const { env, headers, url, args, mcpstore, ...rest } = config;
   return {
     ...rest,
     ...(args && { args: maskArgs(args) }),
     ...(env && { env: maskMap(env) }),
     ...(url !== undefined && { url: maskUrl(url) }),
     ...(headers && { headers: maskMap(headers) }),
+    ...(mcpstore && { mcpstore: maskOptions(mcpstore) }),
+  };
+}
+
+/** Replicas are written like services; of what signs in, ids and addresses are no secret. */
+function maskOptions(options: ServiceOptions): ServiceOptions {
+  const { auth, endpoints, ...rest } = options;
+  return {
+    ...rest,
+    ...(endpoints && { endpoints: endpoints.map((one) => maskConfig(one as ServiceConfig) as EndpointOptions) }),
+    ...(auth !== undefined && { auth: auth && maskAuth(auth) }),
+  };
+}
+
+function maskAuth(auth: AuthOptions): AuthOptions {
+  const { clientSecret, privateKey, ...rest } = auth;
+  return {
+    ...rest,
+    ...(clientSecret !== undefined && { clientSecret: maskValue(clientSecret) }),
+    ...(privateKey !== undefined && { privateKey: maskValue(privateKey) }),
   };
 }
 

@@ -1,7 +1,7 @@
 /** Knows what a running command has: its options, its output, its signal, and the store that it opened. */
 
 import { nearest } from '../_util/nearest.js';
-import type { ConfigDocument, FoundConfig, MCPStore, Scope, ServiceConfig } from '../index.js';
+import type { AskHandlers, ConfigDocument, FoundConfig, MCPStore, Scope, ServiceConfig } from '../index.js';
 import { GIVEN } from './given.js';
 import { inputsOf, type Wanted } from './inputs.js';
 import type { Interrupts } from './interrupts.js';
@@ -33,6 +33,8 @@ export class Run {
   readonly options: Globals;
   readonly out: Output;
   readonly interrupts: Interrupts;
+  /** What servers may ask the person; set before the store is opened. */
+  handlers: AskHandlers = {};
   #store: MCPStore | undefined;
 
   constructor(options: Globals, out: Output, interrupts: Interrupts) {
@@ -74,6 +76,7 @@ export class Run {
       ...(document === undefined ? { services: {} } : { config: found.file }),
       inputs: inputsOf(this, document, wanted),
       watch: false,
+      ...this.handlers,
     });
     this.#use(store);
     // What was opened must be what was approved, should the file have been written in between.
@@ -88,7 +91,7 @@ export class Run {
   async openGiven(config: ServiceConfig): Promise<Opened> {
     const { MCPStore } = await import('../index.js');
     const inputs = inputsOf(this, undefined, 'all');
-    const store = await MCPStore.open({ services: { [GIVEN]: config }, inputs, watch: false });
+    const store = await MCPStore.open({ services: { [GIVEN]: config }, inputs, watch: false, ...this.handlers });
     this.#use(store);
     return { store, scope: store, found: undefined, document: undefined };
   }
@@ -115,6 +118,6 @@ export class Run {
         `mcpstore add --agent ${agent} … makes one.`,
       );
     }
-    return store.forAgent(agent);
+    return store.forAgent(agent, this.handlers);
   }
 }

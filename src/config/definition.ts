@@ -1,5 +1,6 @@
 /** Knows the shapes of a configuration: as people write it, as a whole document, and as a service that can be started. */
 
+import type { AuthOptions } from '../auth-options.js';
 import type { PerformanceOptions, ServiceOptions } from '../options.js';
 
 /** Where and how one service runs, with every variable filled in. */
@@ -12,7 +13,13 @@ export type EndpointDefinition = (
       readonly env: Readonly<Record<string, string>>;
       readonly cwd: string | undefined;
     }
-  | { readonly kind: 'http' | 'sse'; readonly url: string; readonly headers: Readonly<Record<string, string>> }
+  | {
+      readonly kind: 'http' | 'sse';
+      readonly url: string;
+      readonly headers: Readonly<Record<string, string>>;
+      /** How it signs in; undefined: as a person, where one has. */
+      readonly auth?: AuthOptions | false | undefined;
+    }
   /** An MCP server object in this process; only code can give it. */
   | { readonly kind: 'memory'; readonly server: unknown }
 ) & {

@@ -3,6 +3,7 @@
 import { homedir } from 'node:os';
 import { resolve } from 'node:path';
 import { readBounded } from '../_util/read-file.js';
+import { type AuthOptions, checkFilledIn } from '../auth-options.js';
 import { asError, type StoreError } from '../errors.js';
 import type { EndpointOptions } from '../options.js';
 import type { ConfigDocument, EndpointDefinition, ServiceConfig, ServiceDefinition } from './definition.js';
@@ -121,6 +122,7 @@ class Expansion {
         kind,
         url: await this.#url(url, [...at, 'url']),
         headers: await this.#headers(headers, from('headers')),
+        auth: await this.#auth(),
       };
     }
     const env = await this.#map(own.env ?? this.#config.env ?? {}, from('env'));
@@ -155,6 +157,20 @@ class Expansion {
           'A value read from a file often ends with a line break.',
         );
     return Object.freeze(headers);
+  }
+
+  async #auth(): Promise<AuthOptions | false | undefined> {
+    const written = this.#config.mcpstore?.auth;
+    if (written === undefined || written === false) return written;
+    const at = ['mcpstore', 'auth'];
+    const out: Record<string, unknown> = {};
+    for (const [key, value] of Object.entries(written)) {
+      out[key] = typeof value === 'string' ? await this.#text(value, ...at, key) : value;
+      if (out[key] === '') throw this.#problem([...at, key], 'is empty when filled in');
+    }
+    const auth = Object.freeze(out) as unknown as AuthOptions;
+    checkFilledIn(auth, '', (key, message) => this.#problem([...at, key.slice(1)], message));
+    return auth;
   }
 
   async #envFile(): Promise<Record<string, string>> {

@@ -120,10 +120,23 @@ export function checkService(value: unknown, path: Path, fail: Fail, foreign: Fo
   const overCommand = command !== undefined;
   if (type !== undefined && (SERVICE_TYPES.get(type) === 'stdio') !== overCommand)
     throw fail([...path, 'type'], `"${String(type)}" does not go with "${overCommand ? 'command' : 'url'}"`);
+  if (service['mcpstore'] !== undefined) checkSignIn(service, path, fail);
   // Replicas take them over, whatever they are themselves.
   for (const key of overCommand ? ONLY_URL : ONLY_COMMAND)
     if (service[key] !== undefined && replicas === 0) foreign([...path, key], 'unused');
   return service as ServiceConfig;
+}
+
+/** OAuth goes with an address, and instead of an Authorization header. */
+function checkSignIn(service: Fields, path: Path, fail: Fail): void {
+  const { auth, endpoints = [] } = service['mcpstore'] as { auth?: unknown; endpoints?: ServiceConfig[] };
+  if (!auth) return;
+  const at = [...path, 'mcpstore', 'auth'];
+  const addresses = [service as ServiceConfig, ...endpoints].filter(({ url }) => url !== undefined);
+  if (addresses.length === 0) throw fail(at, 'goes with "url", not with "command"');
+  const headers = addresses.flatMap((one) => Object.keys(one.headers ?? {}));
+  if (headers.some((name) => name.toLowerCase() === 'authorization'))
+    throw fail(at, 'stands beside an Authorization header', 'Keep one of the two.');
 }
 
 function checkServices(value: unknown, path: Path, fail: Fail, foreign: Foreign): Map<string, ServiceConfig> {

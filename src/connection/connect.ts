@@ -1,17 +1,18 @@
 /** Knows how a connection to each kind of endpoint is made, and what a failure to make one means. */
 
-import type { Client, DiscoverResult, Transport } from '@modelcontextprotocol/client';
+import type { AuthProvider, Client, DiscoverResult, Transport } from '@modelcontextprotocol/client';
 import { onAbort } from '../_util/abort.js';
 import type { Clock } from '../_util/clock.js';
 import type { EndpointDefinition } from '../config/definition.js';
-import { asError, StoreError } from '../errors.js';
+import { asError, isStoreError, StoreError } from '../errors.js';
 import { Asked, type Asking } from './asked.js';
+import type { Credentials } from './auth.js';
 import type { Channel } from './channel.js';
 import { connectError, HandshakeTimeout } from './connect-error.js';
 import { Connection, type SocketFigures } from './connection.js';
 import { rememberEra, wasLegacy } from './known-era.js';
 import type { ServerSource } from './memory.js';
-import { type Redact, redactedError, redactorOf } from './redact.js';
+import { both, type Redact, redactedError, redactorOf } from './redact.js';
 import { assertRoomToLoad, isLoaded } from './room.js';
 
 /** What we call ourselves in a handshake. */
@@ -33,6 +34,8 @@ export interface ConnectOptions {
   sockets: { max: number; min: number; idleMs: number };
   onNoise?: ((line: string) => void) | undefined;
   onStderr?: ((text: string) => void) | undefined;
+  /** Signs the requests of an HTTP endpoint. */
+  credentials?: Credentials | undefined;
   /** Notices may have been missed: lists should be fetched again. */
   onGap?: (() => void) | undefined;
   /** The callers whom the server may ask; undefined: nobody. */
@@ -76,11 +79,21 @@ export async function connect(
   options: ConnectOptions,
   known?: KnownEra | undefined,
 ): Promise<Connection> {
+  const { credentials, signal } = options;
   try {
-    return await inOneEra(definition, options, known);
+    await credentials?.load();
+    return await inOneEra(definition, options, known).catch(async (error) => {
+      // A person's time is not the server's: what bounds the connect begins anew.
+      if (!isStoreError(error, 'AUTH_REQUIRED') || !(await credentials?.ask(signal))) throw error;
+      return await inOneEra(definition, options, known);
+    });
   } catch (error) {
-    throw redactedError(asError(error), redactorOf(definition));
+    throw redactedError(asError(error), redactOf(definition, options));
   }
+}
+
+function redactOf(definition: EndpointDefinition, options: ConnectOptions): Redact {
+  return both(redactorOf(definition), options.credentials?.redact);
 }
 
 async function inOneEra(
@@ -155,7 +168,7 @@ async function attempt(
       channel: opened.channel,
       capacity: opened.capacity,
       clock: options.clock,
-      redact: redactorOf(definition),
+      redact: redactOf(definition, options),
       pid: opened.pid(),
       sockets: opened.sockets,
       closeIdle: opened.closeIdle,
@@ -198,10 +211,10 @@ async function open(definition: EndpointDefinition, options: ConnectOptions): Pr
     const { SSEClientTransport } = await import('@modelcontextprotocol/client');
     const headers = { ...definition.headers };
     return wrapped(
-      new SSEClientTransport(new URL(definition.url), { requestInit: { headers } }),
+      new SSEClientTransport(new URL(definition.url), { requestInit: { headers }, ...(await signedBy(options)) }),
       options,
       options.sockets.max,
-      redactorOf(definition),
+      redactOf(definition, options),
     );
   }
   const { HttpChannel } = await import('./http.js');
@@ -215,6 +228,7 @@ async function open(definition: EndpointDefinition, options: ConnectOptions): Pr
     writeTimeoutMs: options.writeTimeoutMs,
     maxMessageBytes: options.maxMessageBytes,
     clock,
+    credentials: options.credentials,
     onGap: options.onGap,
   });
   const sockets = (): SocketFigures => ({
@@ -224,6 +238,13 @@ async function open(definition: EndpointDefinition, options: ConnectOptions): Pr
   });
   const closeIdle = (maxIdleMs: number): number => channel.closeIdle(maxIdleMs);
   return { channel, capacity: options.sockets.max, pid: () => undefined, sockets, closeIdle };
+}
+
+/** For the SDK's own transport. */
+async function signedBy({ credentials }: ConnectOptions): Promise<{ authProvider?: AuthProvider }> {
+  if (credentials === undefined) return {};
+  const { providerOf } = await import('./auth-http.js');
+  return { authProvider: providerOf(credentials) };
 }
 
 async function wrapped(

@@ -144,16 +144,17 @@ const ID = String.raw`"id"\s*:\s*("[^"]*"|-?\d+|null)\s*`;
 /** The envelope as serialisers write it: what is asked or answered stands first or last, not in a result. */
 const ID_FIRST = new RegExp(String.raw`^[^{]{0,8}\{\s*(?:${VERSION},\s*)?${ID},`);
 const ID_LAST = new RegExp(String.raw`,\s*${ID}(?:,\s*${VERSION})?\}\s*$`);
+const BEGINS = /^\W{0,8}\{/;
 const ASKS = new RegExp(String.raw`^[^{]{0,8}\{\s*(?:${VERSION},\s*)?(?:${ID},\s*)?"method"\s*:`);
 
 /**
  * Whose answer was too large to keep? The one of `waiting` whose id the envelope has at the first or last KiB; where
- * nothing is seen of it, the one whose id stands in there at all, or the only one that waits. A request, a notification
- * and the late answer to a call that was given up are nobody's.
+ * nothing is seen of it, the one whose id stands in there at all, or the only one that waits. Noise, requests,
+ * notifications and late answers to calls that were given up are nobody's.
  */
 export function ownerIn(edges: string, waiting: readonly string[]): string | undefined {
   const [head = '', tail = ''] = edges.split('\n');
-  if (ASKS.test(head)) return undefined;
+  if (ASKS.test(head) || !BEGINS.test(head)) return undefined;
   const named = (ID_FIRST.exec(head) ?? ID_LAST.exec(tail))?.[1];
   if (named !== undefined) return waiting.find((id) => named === `"${id}"`);
   const seen = waiting.filter((id) => edges.includes(`"id":"${id}"`) || edges.includes(`"id": "${id}"`));

@@ -2,6 +2,7 @@
 
 import type { Clock, Timer } from '../_util/clock.js';
 import { asError, StoreError } from '../errors.js';
+import type { Credentials } from './auth.js';
 import type { Channel } from './channel.js';
 import { type Peer, type ResponseHeaders, redirectError, unusable } from './http-errors.js';
 import type { Exchange, ExchangeLimits } from './http-exchange.js';
@@ -9,7 +10,7 @@ import { claimedVersion, configuredHeaders, headerOf, redactor } from './http-he
 import { SocketPool } from './http-sockets.js';
 import { deliver } from './messages.js';
 import type { Pending, PendingRequest } from './pending.js';
-import type { Redact } from './redact.js';
+import { both, type Redact } from './redact.js';
 
 export interface HttpOptions {
   readonly url: URL;
@@ -26,6 +27,8 @@ export interface HttpOptions {
   /** Default 10 MiB. */
   readonly maxMessageBytes?: number | undefined;
   readonly clock: Clock;
+  /** Signs requests; undefined where the headers do, or nothing does. */
+  readonly credentials?: Credentials | undefined;
   /** A line that should have been a message and is none. */
   readonly onNoise?: ((line: string) => void) | undefined;
   readonly onLog?: ((text: string) => void) | undefined;
@@ -69,6 +72,8 @@ export class HttpLink implements Peer, ExchangeLimits {
   listening: { stop(): void } | undefined;
   readonly #base: string[];
   #post: string[] | undefined;
+  /** The authorization in `#post`. */
+  #signed: string | undefined;
   #version: string | undefined;
   #envelope: Readonly<Record<string, unknown>> | undefined;
   #lingerTimer: Timer | undefined;
@@ -84,7 +89,7 @@ export class HttpLink implements Peer, ExchangeLimits {
     this.label = url.origin + url.pathname;
     this.path = url.pathname + url.search;
     this.#base = configuredHeaders(url, options.headers);
-    this.redact = redactor(url, this.#base);
+    this.redact = both(redactor(url, this.#base), options.credentials?.redact);
     const { idleMs, connectTimeoutMs } = options;
     const sockets = Math.max(1, options.sockets);
     const { minSockets } = options;
@@ -120,6 +125,9 @@ export class HttpLink implements Peer, ExchangeLimits {
 
   /** Headers of every POST, as one list that is shared and never changed. */
   get postHeaders(): string[] {
+    const authorization = this.options.credentials?.authorization;
+    if (authorization !== this.#signed) this.#post = undefined;
+    this.#signed = authorization;
     this.#post ??= [
       ...this.#connectionHeaders(),
       'content-type',
@@ -142,6 +150,8 @@ export class HttpLink implements Peer, ExchangeLimits {
 
   #connectionHeaders(): string[] {
     const headers = [...this.#base];
+    const authorization = this.options.credentials?.authorization;
+    if (authorization !== undefined) headers.push('authorization', authorization);
     if (this.#version !== undefined) headers.push('mcp-protocol-version', this.#version);
     if (this.sessionId !== undefined) headers.push('mcp-session-id', this.sessionId);
     return headers;

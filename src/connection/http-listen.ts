@@ -1,7 +1,8 @@
 /** Knows the GET stream of a legacy connection: what the server says unasked, and how often a lost stream is reopened. */
 
 import type { Timer } from '../_util/clock.js';
-import { retryAfter } from './http-errors.js';
+import { MAX_RENEWALS, renewed } from './auth-http.js';
+import { type ResponseHeaders, retryAfter } from './http-errors.js';
 import { type BodyKind, Exchange } from './http-exchange.js';
 import { headerOf, mediaType } from './http-headers.js';
 import type { HttpLink } from './http-link.js';
@@ -10,6 +11,7 @@ import type { SseEvent } from './sse-parser.js';
 /** Tries in a row that bring no event. */
 const MAX_TRIES = 5;
 const FIRST_DELAY_MS = 1_000;
+/** Of our own pauses; a server may ask for longer ones. */
 const MAX_DELAY_MS = 30_000;
 /** Many servers close every stream at once and mean it politely: no wish of theirs makes us ask faster than this. */
 const MIN_DELAY_MS = 100;
@@ -26,6 +28,7 @@ export class ListenStream {
   #retryMs: number | undefined;
   #openedAt: number | undefined;
   #everOpen = false;
+  #renewals = 0;
 
   constructor(link: HttpLink) {
     this.link = link;
@@ -49,6 +52,7 @@ export class ListenStream {
     // Without an id the server cannot know what we missed.
     if (this.#everOpen && this.#lastEventId === undefined) this.link.tell(this.link.options.onGap);
     this.#everOpen = true;
+    this.#renewals = 0;
   }
 
   event(event: SseEvent): void {
@@ -57,8 +61,12 @@ export class ListenStream {
     this.link.receive(event.data);
   }
 
-  /** The stream is over, or did not come about; `retryMs` is the server's wish. */
-  lost(retryMs: number | undefined): void {
+  /**
+   * The stream is over, or did not come about.
+   * @param retryMs - the server's wish for whenever it ends
+   * @param onceMs - its wish for this once
+   */
+  lost(retryMs: number | undefined, onceMs?: number): void {
     if (this.#stopped) return;
     const { link } = this;
     if (retryMs !== undefined) this.#retryMs = retryMs;
@@ -69,8 +77,20 @@ export class ListenStream {
     }
     const backoff = FIRST_DELAY_MS * 2 ** this.#tries * (0.5 + link.clock.random() / 2);
     this.#tries++;
-    const delay = Math.min(Math.max(this.#retryMs ?? backoff, MIN_DELAY_MS), MAX_DELAY_MS);
+    const asked = onceMs ?? this.#retryMs;
+    const delay = asked === undefined ? Math.min(backoff, MAX_DELAY_MS) : Math.max(asked, MIN_DELAY_MS);
     this.#timer = link.clock.after(delay, () => this.start());
+  }
+
+  /** New credentials are being got for it; false where that is out of the question. */
+  renews(status: number, headers: ResponseHeaders, sent: readonly string[]): boolean {
+    const renewing = this.#renewals++ < MAX_RENEWALS && renewed(this.link, status, headers, sent, false);
+    if (!renewing) return false;
+    renewing.then(
+      (signed) => (signed ? this.start() : this.giveUp(`the server answered ${status}`)),
+      () => this.lost(undefined),
+    );
+    return true;
   }
 
   giveUp(why: string): void {
@@ -81,7 +101,7 @@ export class ListenStream {
   /** Refused with this status. */
   refused(status: number, retryAfterMs: number | undefined, text: string): void {
     const { link } = this;
-    if (status === 429 || status >= 500) this.lost(retryAfterMs);
+    if (status === 429 || status >= 500) this.lost(undefined, retryAfterMs);
     // A first 404 comes from servers without such a stream; a later one says that the session is gone.
     else if (this.#everOpen && link.lostSession(status, text)) link.expire(status);
     else if (status === 405) this.stop();
@@ -91,11 +111,14 @@ export class ListenStream {
 
 class ListenExchange extends Exchange {
   readonly #stream: ListenStream;
+  readonly #headers: readonly string[];
 
   constructor(stream: ListenStream, lastEventId: string | undefined) {
     const { link } = stream;
-    super(link, 'GET', link.path, link.streamHeaders(lastEventId));
+    const headers = link.streamHeaders(lastEventId);
+    super(link, 'GET', link.path, headers);
     this.#stream = stream;
+    this.#headers = headers;
   }
 
   protected override sent(): void {}
@@ -117,6 +140,7 @@ class ListenExchange extends Exchange {
 
   protected override text(body: string): void {
     const { link } = this.#stream;
+    if (this.#stream.renews(this.status, this.headers, this.#headers)) return;
     this.#stream.refused(this.status, retryAfter(headerOf(this.headers, 'retry-after'), link.clock.wall()), body);
   }
 

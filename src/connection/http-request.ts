@@ -1,7 +1,8 @@
 /** Knows how one request of ours goes over HTTP: posted, answered as JSON or as a stream of events, or refused. */
 
 import { StoreError } from '../errors.js';
-import { errorAnswer, networkError, statusError, unusable } from './http-errors.js';
+import { MAX_RENEWALS, refusal, renewed } from './auth-http.js';
+import { errorAnswer, networkError, unusable } from './http-errors.js';
 import { type BodyKind, Exchange } from './http-exchange.js';
 import { addMessageHeaders, addRequestHeaders, mediaType } from './http-headers.js';
 import type { HttpLink } from './http-link.js';
@@ -36,15 +37,25 @@ class RequestExchange extends Exchange {
   readonly #headers: string[];
   readonly #body: string;
   readonly #hops: number;
+  readonly #renewals: number;
   #lastEventId: string | undefined;
 
-  constructor(link: HttpLink, request: PendingRequest, path: string, headers: string[], body: string, hops: number) {
+  constructor(
+    link: HttpLink,
+    request: PendingRequest,
+    path: string,
+    headers: string[],
+    body: string,
+    hops: number,
+    renewals = 0,
+  ) {
     super(link, 'POST', path, headers, body);
     this.#link = link;
     this.#request = request;
     this.#headers = headers;
     this.#body = body;
     this.#hops = hops;
+    this.#renewals = renewals;
     request.stop = () => this.stop();
   }
 
@@ -118,7 +129,9 @@ class RequestExchange extends Exchange {
       // A redirect says that nothing ran.
       request.sent = false;
       if (this.#waits)
-        link.requests.run(new RequestExchange(link, request, path, this.#headers, this.#body, this.#hops + 1));
+        link.requests.run(
+          new RequestExchange(link, request, path, this.#headers, this.#body, this.#hops + 1, this.#renewals),
+        );
       return undefined;
     }
     if (status < 500 && status !== 401 && status !== 403 && status !== 429) {
@@ -130,7 +143,23 @@ class RequestExchange extends Exchange {
         return undefined;
       }
     }
-    return statusError(link, status, headers, body, link.clock.wall());
+    const renewing = this.#renewals < MAX_RENEWALS && renewed(link, status, headers, this.#headers, true);
+    if (!renewing) return refusal(link, status, headers, body);
+    // Refused before it ran.
+    request.sent = false;
+    renewing.then((signed) => this.#again(signed, body)).catch((error) => this.#fail(error));
+    return undefined;
+  }
+
+  /** Goes out with new credentials, or stays refused. */
+  #again(signed: string[] | undefined, body: string): void {
+    const link = this.#link;
+    if (!this.#waits) return;
+    if (signed === undefined) this.#fail(refusal(link, this.status, this.headers, body));
+    else
+      link.requests.run(
+        new RequestExchange(link, this.#request, link.path, signed, this.#body, this.#hops, this.#renewals + 1),
+      );
   }
 
   #fail(error: Error): void {

@@ -13,7 +13,6 @@ import type { SseEvent } from './sse-parser.js';
 const MAX_TRIES = 3;
 const FIRST_DELAY_MS = 250;
 const MIN_DELAY_MS = 20;
-const MAX_DELAY_MS = 30_000;
 
 /** Takes up the stream of `request` after `lastEventId`; without success the request fails as `OUTCOME_UNKNOWN`. */
 export function resume(
@@ -45,7 +44,8 @@ function again(state: ResumeState): void {
     return;
   }
   const backoff = FIRST_DELAY_MS * 2 ** state.tries * (0.5 + link.clock.random() / 2);
-  const delay = Math.min(Math.max(state.retryMs ?? backoff, MIN_DELAY_MS), MAX_DELAY_MS);
+  // A wish of the server's is a must (MCP, "Resumability"); the call's own deadline bounds it.
+  const delay = state.retryMs === undefined ? backoff : Math.max(state.retryMs, MIN_DELAY_MS);
   state.tries++;
   const go = (): void => {
     if (link.pending.has(request.id)) link.requests.run(new ResumeExchange(state));

@@ -2,7 +2,8 @@
 
 import { SdkError, SdkErrorCode, SdkHttpError, type TransportSendOptions } from '@modelcontextprotocol/client';
 import { StoreError } from '../errors.js';
-import { errorAnswer, networkError, statusError, unusable } from './http-errors.js';
+import { MAX_RENEWALS, refusal, renewed } from './auth-http.js';
+import { errorAnswer, networkError, unusable } from './http-errors.js';
 import { type BodyKind, Exchange } from './http-exchange.js';
 import { headerOf, mediaType } from './http-headers.js';
 import type { HttpLink, WireMessage } from './http-link.js';
@@ -29,20 +30,22 @@ export interface Sending {
   readonly enveloped: boolean;
   readonly done: boolean;
   /** Sends it, or sends it again on another path. */
-  post(pool: SocketPool, path: string, hops: number): void;
+  post(pool: SocketPool, path: string, hops: number, renewals?: number, signed?: string[]): void;
   /** The stream of a subscription is open: the promise is settled, the subscription goes on. */
   opened(): void;
   succeed(): void;
   fail(error: unknown): void;
 }
 
-/** The message goes on, on another path. */
-const REDIRECTED = new Error('redirected');
+/** The message goes on, on another path or with other credentials. */
+const GOES_ON = new Error('goes on');
 
 export class SendExchange extends Exchange {
   readonly #job: Sending;
   readonly #pool: SocketPool;
   readonly #hops: number;
+  readonly #headers: readonly string[];
+  readonly #renewals: number;
   #sent = false;
 
   constructor(
@@ -53,11 +56,14 @@ export class SendExchange extends Exchange {
     headers: string[],
     body: string | undefined,
     hops: number,
+    renewals: number,
   ) {
     super(job.link, method, path, headers, body);
     this.#job = job;
     this.#pool = pool;
     this.#hops = hops;
+    this.#headers = headers;
+    this.#renewals = renewals;
   }
 
   protected override sent(): void {
@@ -108,7 +114,7 @@ export class SendExchange extends Exchange {
   protected override text(body: string): void {
     const { asks } = this.#job;
     const error = this.status >= 300 ? this.#refused(body) : asks ? this.#answered(body) : undefined;
-    if (error === REDIRECTED) return;
+    if (error === GOES_ON) return;
     if (error === undefined) this.#job.succeed();
     else this.#job.fail(error);
   }
@@ -136,10 +142,16 @@ export class SendExchange extends Exchange {
     if (status < 400) {
       const path = link.redirect(status, headers, this.#hops);
       if (typeof path !== 'string') return path;
-      if (!job.done) job.post(this.#pool, path, this.#hops + 1);
-      return REDIRECTED;
+      if (!job.done) job.post(this.#pool, path, this.#hops + 1, this.#renewals);
+      return GOES_ON;
     }
-    const error = statusError(link, status, headers, body, link.clock.wall());
+    // Nobody is asked here: the SDK takes a long silence for an old server.
+    const renewing = this.#renewals < MAX_RENEWALS && renewed(link, status, headers, this.#headers, false);
+    if (renewing) {
+      this.#renew(renewing, body);
+      return GOES_ON;
+    }
+    const error = refusal(link, status, headers, body);
     if (error.code !== 'PROTOCOL_ERROR') return error;
     const answer = job.enveloped ? errorAnswer(body) : undefined;
     if (answer !== undefined && answer.id === job.message.id) {
@@ -149,6 +161,17 @@ export class SendExchange extends Exchange {
     if (!job.enveloped && link.lostSession(status, body)) return link.expire(status);
     const data = { status, statusText: '', text: body };
     return new SdkHttpError(SdkErrorCode.ClientHttpNotImplemented, error.message, data, { cause: error });
+  }
+
+  #renew(renewing: Promise<string[] | undefined>, body: string): void {
+    const job = this.#job;
+    renewing
+      .then((signed) => {
+        if (job.done) return;
+        if (signed === undefined) job.fail(refusal(job.link, this.status, this.headers, body));
+        else job.post(this.#pool, job.link.path, this.#hops, this.#renewals + 1, signed);
+      })
+      .catch((error) => job.fail(error));
   }
 
   #unusable(error: StoreError): Error {

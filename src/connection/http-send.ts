@@ -82,13 +82,17 @@ class SendJob implements Sending {
     this.post(pool, link.path, 0);
   }
 
-  post(pool: SocketPool, path: string, hops: number): void {
+  /** `signed`: with new credentials, after it was refused with the old. */
+  post(pool: SocketPool, path: string, hops: number, renewals = 0, signed?: string[]): void {
     const { message, options } = this;
     const body = JSON.stringify(message);
     if (options?.resumptionToken !== undefined) {
-      const headers = this.link.streamHeaders(options.resumptionToken);
-      this.#exchange = new SendExchange(this, pool, 'GET', path, headers, undefined, hops);
-    } else this.#exchange = new SendExchange(this, pool, 'POST', path, this.#headers(), body, hops);
+      const headers = signed ?? this.link.streamHeaders(options.resumptionToken);
+      this.#exchange = new SendExchange(this, pool, 'GET', path, headers, undefined, hops, renewals);
+    } else {
+      const headers = signed ?? this.#headers();
+      this.#exchange = new SendExchange(this, pool, 'POST', path, headers, body, hops, renewals);
+    }
     pool.run(this.#exchange);
   }
 

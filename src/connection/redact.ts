@@ -33,6 +33,14 @@ export function redacting(secrets: Iterable<string>): Redact {
   return Object.assign(redact, { longest: ordered[0]?.length ?? 0 });
 }
 
+/** Takes out what either knows. */
+export function both(first: Redact, second: Redact | undefined): Redact {
+  if (second === undefined) return first;
+  const redact = (text: string): string => first(second(text));
+  const longest = (): number => Math.max(first.longest, second.longest);
+  return Object.defineProperty(redact, 'longest', { get: longest }) as unknown as Redact;
+}
+
 function inUrl(text: string): string {
   try {
     return encodeURIComponent(text);

@@ -139,6 +139,7 @@ export class Endpoint {
 
   /** Begins a start where none is needed yet; does not wait for it. */
   use(): void {
+    if (this.#state.name === 'auth_required' && this.#launcher.newCredentials) this.#send({ type: 'credentials' });
     this.#send({ type: 'use' });
   }
 
@@ -157,7 +158,7 @@ export class Endpoint {
    * or at once with `SERVICE_DOWN` or the last failure where the endpoint has given up.
    */
   wait(limits: WaitLimits, timeoutMs: number): Promise<Connection> {
-    this.#send({ type: 'use' });
+    this.use();
     const refusal = this.refusal();
     if (refusal) return Promise.reject(refusal);
     if (this.#state.name !== 'probing') return this.#pool.wait(limits, timeoutMs);

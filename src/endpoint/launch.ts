@@ -5,6 +5,7 @@ import type { Clock } from '../_util/clock.js';
 import type { Gate } from '../_util/gate.js';
 import type { EndpointDefinition } from '../config/definition.js';
 import type { Asking } from '../connection/asked.js';
+import type { Credentials } from '../connection/auth.js';
 import { type ConnectOptions, connect, type KnownEra } from '../connection/connect.js';
 import type { Connection } from '../connection/connection.js';
 import { poolSize, type ResolvedPerformance, type ServiceOptions } from '../options.js';
@@ -18,6 +19,8 @@ export interface LauncherOptions {
   clock: Clock;
   /** Bounds how many processes of the whole store start at a time. */
   gate: Gate;
+  /** Signs its requests; undefined where nothing needs to be got for that. */
+  credentials?: (() => Promise<Credentials | undefined>) | undefined;
   /** Where processes are noted, so that a later run can end what this one could not; undefined: nowhere. */
   stateDir?: string | undefined;
   /** A line of stderr or noise on stdout. */
@@ -47,6 +50,9 @@ export class Launcher {
   readonly #opening = new Set<Promise<unknown>>();
   #starts = new AbortController();
   #startedOnce = false;
+  #credentials: Credentials | undefined;
+  /** With which the last connect was refused. */
+  #used: string | undefined;
   /** Which era the last connection spoke: saves the next one the question. */
   #era: KnownEra | undefined;
 
@@ -62,6 +68,12 @@ export class Launcher {
     const settled: Promise<unknown> = opening.catch(() => {}).finally(() => this.#opening.delete(settled));
     this.#opening.add(settled);
     return opening;
+  }
+
+  /** May other credentials be had than those of the last connect? Somebody may have signed in meanwhile. */
+  get newCredentials(): boolean {
+    const credentials = this.#credentials;
+    return credentials !== undefined && (credentials.changed || credentials.authorization !== this.#used);
   }
 
   /** Ends what is being opened. */
@@ -81,12 +93,14 @@ export class Launcher {
 
   async #connect(signal: AbortSignal): Promise<Connection> {
     const { definition, performance, own, clock, stateDir, onLine, onGap, asking } = this.#options;
+    this.#credentials ??= await this.#options.credentials?.();
     const pool = performance.connectionPool;
     const slow = definition.kind === 'stdio' && !this.#startedOnce && mayDownload(definition.command, definition.args);
     const sockets = poolSize('http', own.connectionPool, pool);
     const options: ConnectOptions = {
       clock,
       signal,
+      credentials: this.#credentials,
       stateDir,
       timeoutMs: slow ? pool.startTimeoutMs : pool.connectionTimeoutMs,
       writeTimeoutMs: pool.writeTimeoutMs,
@@ -99,7 +113,9 @@ export class Launcher {
       onGap,
       asking,
     };
-    const connection = await connect(definition, options, this.#era);
+    const connection = await connect(definition, options, this.#era).finally(() => {
+      this.#used = this.#credentials?.authorization;
+    });
     this.#startedOnce = true;
     this.#era = { kind: connection.era, discover: connection.discover, at: clock.now() };
     return connection;

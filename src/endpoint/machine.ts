@@ -92,6 +92,8 @@ export type EndpointEvent =
   | { type: 'stop' }
   /** Start anew whatever the state, also from `stopped`: calls wait, and the start follows when what runs has ended. */
   | { type: 'restart' }
+  /** Other credentials may be had than those that were refused. */
+  | { type: 'credentials' }
   /** Nothing of before the restart is left. */
   | { type: 'drained' };
 
@@ -121,6 +123,8 @@ export function next(state: EndpointState, event: EndpointEvent, now: number): S
       return to({ name: 'starting', attempt: 1, history: NO_HISTORY });
     case 'drained':
       return state.name === 'starting' ? to(state, [{ type: 'open' }]) : stay(state);
+    case 'credentials':
+      return state.name === 'auth_required' ? start(1, NO_HISTORY) : stay(state);
     case 'use':
       return state.name === 'registered' ? start(1, NO_HISTORY) : stay(state);
     case 'opened':

@@ -44,7 +44,9 @@ export function verdictOf(error: unknown): 'answered' | 'failed' | 'none' {
   if (error instanceof InputRequired) return 'answered';
   if (!isStoreError(error)) return 'none';
   if (error.code === 'OUTCOME_UNKNOWN' || (error.code === 'PROTOCOL_ERROR' && error.executed !== 'no')) return 'failed';
-  if (error.code === 'CONNECT_FAILED') return error.figures?.['sessionExpired'] === true ? 'none' : 'failed';
+  // A session that is over, or an authorization server that is down, is no fault of the service.
+  const innocent = error.figures?.['sessionExpired'] === true || error.figures?.['signIn'] === true;
+  if (error.code === 'CONNECT_FAILED') return innocent ? 'none' : 'failed';
   return error.executed === 'yes' ? 'answered' : 'none';
 }
 

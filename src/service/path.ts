@@ -5,6 +5,7 @@ import type { Gate } from '../_util/gate.js';
 import { type Call, type CallResult, type Handler, newRecord } from '../call.js';
 import type { EndpointDefinition, ServiceDefinition } from '../config/definition.js';
 import type { Asking } from '../connection/asked.js';
+import type { Keyring } from '../connection/auth.js';
 import type { Connection, ServerNotice } from '../connection/connection.js';
 import { Endpoint } from '../endpoint/endpoint.js';
 import type { EndpointState } from '../endpoint/machine.js';
@@ -20,6 +21,8 @@ export interface PathOptions {
   performance: ResolvedPerformance;
   clock: Clock;
   gate: Gate;
+  /** Who signs in over HTTP. */
+  keyring?: Keyring | undefined;
   /** Where processes are noted, so that a later run can end what this one could not; undefined: nowhere. */
   stateDir?: string | undefined;
   onState: (state: EndpointState, endpoint: string) => void;
@@ -170,7 +173,7 @@ export class Path {
   }
 
   #endpoint(definition: EndpointDefinition): Endpoint {
-    const { performance, clock, gate, stateDir, onState, onOpened, onNotice, onLine, asking } = this.#options;
+    const { performance, clock, gate, keyring, stateDir, onState, onOpened, onNotice, onLine, asking } = this.#options;
     const replicas = this.#options.definition.endpoints.length > 1;
     const endpoint: Endpoint = new Endpoint({
       definition,
@@ -178,6 +181,7 @@ export class Path {
       own: this.#options.definition.options,
       clock,
       gate,
+      credentials: keyring && (() => keyring.of(this.#options.definition.name, definition)),
       stateDir,
       onState: (state) => onState(state, endpoint.label),
       onOpened,

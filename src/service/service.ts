@@ -6,6 +6,7 @@ import type { Handler } from '../call.js';
 import type { RememberedLists } from '../catalog/remembered.js';
 import type { ServiceConfig, ServiceDefinition } from '../config/definition.js';
 import type { Asking } from '../connection/asked.js';
+import type { Keyring } from '../connection/auth.js';
 import type { Connection, ServerNotice } from '../connection/connection.js';
 import type { Endpoint } from '../endpoint/endpoint.js';
 import type { EndpointState } from '../endpoint/machine.js';
@@ -33,6 +34,8 @@ export interface ServiceParts {
   gate: Gate;
   /** Where processes are noted, so that a later run can end what this one could not; undefined: nowhere. */
   stateDir?: string | undefined;
+  /** Who signs in over HTTP. */
+  keyring: Keyring;
   cache: ResultCache;
   remembered: RememberedLists;
   /** Store-wide options, in the order in which they win. */
@@ -286,13 +289,14 @@ export class Service {
         service: this.name,
         hint: 'Remove "disabled" from its configuration.',
       });
-    const { clock, gate, stateDir, asking } = this.#parts;
+    const { clock, gate, keyring, stateDir, asking } = this.#parts;
     const { performance } = this;
     const path = new Path({
       definition: this.definition!,
       performance,
       clock,
       gate,
+      keyring,
       stateDir,
       onState: (state, endpoint) => this.#emit({ type: 'state', state, endpoint }),
       onOpened: () => {

@@ -38,6 +38,7 @@ export class ToolList {
   #debounce: Timer | undefined;
   #problem: StoreError | undefined;
   #names: ReadonlySet<string> | undefined;
+  #blocked: ReadonlyMap<string, string> = new Map();
 
   constructor(options: ToolListOptions) {
     this.#options = options;
@@ -107,6 +108,11 @@ export class ToolList {
     return this.#byName.get(tool);
   }
 
+  /** Tools that the server has and that are not used, by its own names, and why. */
+  get blocked(): ReadonlyMap<string, string> {
+    return this.#blocked;
+  }
+
   facts(tool: RawTool): ToolFacts {
     let facts = this.#facts.get(tool.name);
     if (facts === undefined) {
@@ -125,7 +131,8 @@ export class ToolList {
     try {
       this.#stale = false;
       const { items, ttlMs } = await this.#options.fetch();
-      const { tools, skipped } = usableTools(items);
+      const { tools, skipped, blocked } = usableTools(items);
+      this.#blocked = blocked;
       if (skipped > 0) this.#options.onSkipped(skipped);
       this.#freshUntil = ttlMs === undefined ? Number.POSITIVE_INFINITY : clock.now() + ttlMs;
       this.#problem = undefined;

@@ -1,31 +1,61 @@
 /**
- * The program that the conformance suite tests: `node client.mjs URL`, with the scenario's name in the environment.
- * Whatever it does goes through the public API of the built package. Its last line on stdout is `done`, or why not.
+ * The program that the conformance suite tests: does what a scenario asks for, each with a store of its own, through the
+ * public API of the built package. It is given scenarios by `ask.mjs` and ends when its parent lets go of it.
  */
 
-import { ourTurn } from './turns.mjs';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { MCPStore } from '../../dist/index.js';
+import { stepsOf } from './scenarios.mjs';
 
+/** Scenarios at a time: enough to use the pauses of one for another. */
+const AT_ONCE = 8;
 /** Longer than any scenario takes on a busy machine. */
-const LIMIT_MS = 90_000;
+const LIMIT_MS = 60_000;
 
-await ourTurn();
-setTimeout(() => end(`not done within ${LIMIT_MS} ms`), LIMIT_MS).unref();
+const waiting = [];
+let running = 0;
 
-const { MCPStore } = await import('../../dist/index.js');
-const { stepsOf } = await import('./scenarios.mjs');
+const server = createServer((socket) => {
+  let text = '';
+  socket.on('error', () => {});
+  socket.setEncoding('utf8').on('data', (chunk) => {
+    text += chunk;
+    if (!text.endsWith('\n')) return;
+    waiting.push({ socket, job: JSON.parse(text) });
+    next();
+  });
+});
 
-const scenario = process.env.MCP_CONFORMANCE_SCENARIO ?? '';
-const context = JSON.parse(process.env.MCP_CONFORMANCE_CONTEXT ?? '{}');
-const store = await MCPStore.open({ stateDir: null, services: { peer: { url: process.argv[2] } } });
-let failure;
-try {
-  await stepsOf(scenario)(store, context);
-} catch (error) {
-  failure = error;
+function next() {
+  while (running < AT_ONCE && waiting.length > 0) {
+    const { socket, job } = waiting.shift();
+    running++;
+    outcome(job).then((told) => {
+      running--;
+      socket.end(`${told}\n`);
+      next();
+    });
+  }
 }
-await store.close();
-end(failure && `${failure.code ?? failure.name}: ${failure.message}`);
 
-function end(failed) {
-  process.stdout.write(`${failed ?? 'done'}\n`, () => process.exit(failed === undefined ? 0 : 1));
+/** `done`, or what went wrong. */
+async function outcome({ url, scenario, context }) {
+  const store = await MCPStore.open({ stateDir: null, services: { peer: { url } } });
+  const limit = AbortSignal.timeout(LIMIT_MS);
+  const late = once(limit, 'abort').then(() => {
+    throw new Error(`not done within ${LIMIT_MS} ms`);
+  });
+  try {
+    await Promise.race([stepsOf(scenario)(store, context), late]);
+    return 'done';
+  } catch (error) {
+    return `${error.code ?? error.name}: ${error.message}`;
+  } finally {
+    await store.close({ drainMs: 0 });
+  }
 }
+
+server.listen(0, '127.0.0.1', () => process.send(server.address().port));
+// Once the stores are closed, nothing is left that would keep the process: the run waits for its end.
+process.on('disconnect', () => server.close());

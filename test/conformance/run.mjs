@@ -4,7 +4,8 @@
  * Arguments that are no revision pick scenarios whose failures are told in full: `-- 2026-07-28 sse-retry`.
  */
 
-import { spawn } from 'node:child_process';
+import { fork, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,12 +14,11 @@ import { endRun, markRun } from '../../scripts/lib/leftovers.mjs';
 import { main, root, runNpm, say } from '../../scripts/lib/project.mjs';
 import { EXCEPTIONS } from './exceptions.mjs';
 import { judge, PROGRAM, resultsIn, verdict } from './results.mjs';
-import { giveTurns } from './turns.mjs';
 
-/** Clients at a time; most of what they do is starting. */
-const AT_ONCE = 4;
-/** For everything; also what the suite allows each client, whose turn may come late. On a free machine 20 s do. */
-const LIMIT_MS = 170_000;
+/** For everything; also what the suite allows each scenario, whose turn may come late. On a free machine 15 s do. */
+const LIMIT_MS = 160_000;
+/** How long the client may take to end, once nobody needs it. */
+const END_MS = 10_000;
 /** The suite needs a newer Node than the product. Not a devDependency: npm would put it in the PATH of every script. */
 const NODE = { major: 22, package: `node-${process.platform}-${process.arch}`, version: '24.21.0' };
 
@@ -38,7 +38,7 @@ async function newNode() {
 
 /** Runs the suite to its end; its own verdict is read from what it writes, with more care than it takes itself. */
 function runSuite(node, revision, folder, env, until) {
-  const command = `"${process.execPath}" "${here('client.mjs')}"`;
+  const command = `"${process.execPath}" "${here('ask.mjs')}"`;
   const own = ['client', '--command', command, '--requirements', revision];
   const limits = ['--timeout', String(LIMIT_MS), '--output-dir', folder];
   const child = spawn(node, ['--import', here('loopback.mjs'), PROGRAM, ...own, ...limits], {
@@ -55,20 +55,38 @@ function runSuite(node, revision, folder, env, until) {
   });
 }
 
+/** The program under test. It has to end by itself: a store that is closed keeps no process alive. */
+async function startClient(env) {
+  const child = fork(here('client.mjs'), { env: { ...process.env, ...env }, stdio: ['ignore', 2, 2, 'ipc'] });
+  const ended = once(child, 'exit');
+  const [port] = await Promise.race([
+    once(child, 'message'),
+    ended.then(([code]) => Promise.reject(new Error(`the client ended with ${code}`))),
+  ]);
+  const end = async () => {
+    if (child.connected) child.disconnect();
+    const timer = setTimeout(() => child.kill('SIGKILL'), END_MS);
+    const [code, signal] = await ended;
+    clearTimeout(timer);
+    return code === 0 ? [] : [`the client did not end by itself, but with ${signal ?? code}`];
+  };
+  return { env: { MCPSTORE_CONFORMANCE_PORT: String(port) }, end };
+}
+
 async function conformance(args) {
   const revisions = args.filter((arg) => arg in EXCEPTIONS);
   const shown = args.filter((arg) => !(arg in EXCEPTIONS));
   await build();
   const node = await newNode();
   const { folder, env } = markRun();
-  const turns = await giveTurns(AT_ONCE);
+  const client = await startClient(env);
   const until = Date.now() + LIMIT_MS;
   const summary = [];
   let good = true;
   try {
     for (const revision of revisions.length > 0 ? revisions : Object.keys(EXCEPTIONS)) {
       const results = join(folder, `conformance-${revision}`);
-      await runSuite(node, revision, results, { ...env, ...turns.env }, until);
+      await runSuite(node, revision, results, { ...env, ...client.env }, until);
       const found = resultsIn(results);
       rmSync(results, { recursive: true, force: true });
       const { scored, passed, faults, others } = judge(revision, found, EXCEPTIONS[revision]);
@@ -82,8 +100,7 @@ async function conformance(args) {
       );
     }
   } finally {
-    turns.close();
-    for (const left of await endRun(folder)) {
+    for (const left of [...(await client.end()), ...(await endRun(folder))]) {
       say(left);
       good = false;
     }

@@ -16,11 +16,19 @@ async function list(store) {
 
 /** Each required property with a value of its type. */
 function argumentsFor(tool) {
-  const { properties = {}, required = [] } = tool.inputSchema;
+  return requiredBy(tool.inputSchema);
+}
+
+function requiredBy({ properties = {}, required = [] }) {
   return Object.fromEntries(required.map((name) => [name, EXAMPLES[properties[name]?.type] ?? 'text']));
 }
 
 const EXAMPLES = { number: 3, integer: 3, boolean: true, object: {}, array: [] };
+
+/** What a server may ask its caller: a form, of which only what is required is filled in. */
+const handlers = {
+  onElicitation: { form: ({ requestedSchema }) => ({ action: 'accept', content: requiredBy(requestedSchema) }) },
+};
 
 const STEPS = {
   async 'sse-retry'(store) {
@@ -47,5 +55,6 @@ const STEPS = {
 
 /** What to do in a scenario: a function of the store and of what the suite gives along. */
 export function stepsOf(scenario) {
-  return Object.hasOwn(STEPS, scenario) ? STEPS[scenario] : callEach;
+  const steps = Object.hasOwn(STEPS, scenario) ? STEPS[scenario] : callEach;
+  return (store, context) => steps(store.forAgent('caller', { services: ['peer'], ...handlers }), context);
 }

@@ -153,6 +153,10 @@ describe('edits while it runs', () => {
     const pid = (name: string): number => store.serviceInfo(name).pids[0]!;
     const before = { same: pid('same'), changes: pid('changes'), goes: pid('goes'), code: pid('code') };
     const flying = ['changes', 'goes'].map((name) => store.callTool(`${name}__sleep`, { ms: 1_200, text: name }));
+    let answered = false;
+    void flying[0]!.then(() => {
+      answered = true;
+    });
     for (const name of ['changes', 'goes']) await store.callTool(`${name}__echo`, { text: 'sent' });
     const { goes, ...rest } = services;
     const next = { ...rest, changes: { ...services.changes, env: { NEW: 'env' } }, comes: scripted() };
@@ -163,7 +167,8 @@ describe('edits while it runs', () => {
     expect(textIn(await store.callTool('comes__echo', { text: 'new' }))).toBe('new');
     expect((await failure(store.callTool('goes__echo', {}))).code).toBe('TOOL_UNKNOWN');
     expect([pid('same'), pid('code')]).toEqual([before.same, before.code]);
-    expect(gone(before.changes)).toBe(false);
+    // On a slow machine its call may have been answered by now: then it may be gone.
+    expect(gone(before.changes) && !answered).toBe(false);
     expect((await Promise.all(flying)).map(textIn)).toEqual(['changes', 'goes']);
     await allGone([before.changes, before.goes]);
     expect(starts(services.same.pidFile).length).toBe(1);

@@ -31,6 +31,8 @@ export class SimChild extends EventEmitter {
   #heldBytes = 0;
   #stalled = false;
   #room: (() => void) | undefined;
+  /** The end of its stdin came while it did not read. */
+  #endHeld = false;
   #lastIn = 0;
   #lastOut = 0;
 
@@ -41,7 +43,7 @@ export class SimChild extends EventEmitter {
     this.stdin = new Writable({
       write: (chunk: Buffer, _encoding, done) => this.#write(chunk, done),
       final: (done) => {
-        this.#lastIn = this.#soon(this.#lastIn, () => this.exited || this.onEnd());
+        this.#lastIn = this.#soon(this.#lastIn, () => this.#end());
         done();
       },
     });
@@ -84,6 +86,12 @@ export class SimChild extends EventEmitter {
     for (const chunk of held) this.#take(chunk);
     this.#room?.();
     this.#room = undefined;
+    if (this.#endHeld) this.#end();
+  }
+
+  #end(): void {
+    this.#endHeld = this.#stalled;
+    if (!this.exited && !this.#stalled) this.onEnd();
   }
 
   exit(code: number | null, signal: NodeJS.Signals | null = null): void {
@@ -169,9 +177,13 @@ export function spawn(world: World, command: string): SimChild {
   }
   world.children.set(child.pid, child);
   world.trace(`spawn ${command}: ${child.pid}`);
+  // Node tells at once that it was started; what was started takes its time until it reads.
+  world.loop.immediate(() => child.emit('spawn'));
+  child.stall(true);
   world.loop.after(program!.startMs(), () => {
-    child.emit('spawn');
+    if (child.exited) return;
     program!.run(child);
+    child.stall(false);
   });
   return child;
 }

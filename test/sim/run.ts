@@ -34,9 +34,8 @@ system.spawn = ((command: string) => spawn(world, command)) as unknown as typeof
 system.kill = (pid, signal) => kill(world, pid, signal);
 system.groupLives = (group) => world.children.get(group)?.alive ?? false;
 network.connector = (options) => connector(() => world, options as { timeout?: number | null });
-process.on('unhandledRejection', (reason) =>
-  world.fail(`unhandled rejection: ${(reason as Error)?.stack ?? String(reason)}`),
-);
+for (const event of ['unhandledRejection', 'uncaughtException'] as const)
+  process.on(event, (reason: unknown) => world.fail(`${event}: ${(reason as Error)?.stack ?? String(reason)}`));
 
 /** Runs one seed. Two runs of it are the same, step by step. */
 export async function run(seed: number, show: boolean): Promise<Outcome> {

@@ -196,17 +196,17 @@ const EXTRA = {
       await pause(1);
     }
   },
-  /** An answer of so many bytes, written as the pipe takes it; its id stands first, last, or nowhere. Or a notification. */
+  /** An answer of so many bytes, written as the pipe takes it; its id stands first, last, or nowhere. Or no answer. */
   async huge({ bytes, id: where, ms }, id) {
     await pause(ms ?? 0);
     const noticeHead = '{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"';
     const head = where === 'first' ? `{"jsonrpc":"2.0","id":"${id}","result":{"x":"` : '{"result":{"x":"';
     const chunk = 'x'.repeat(1024 * 1024);
-    process.stdout.write(where === 'notification' ? noticeHead : head);
+    process.stdout.write({ notification: noticeHead, noise: '' }[where] ?? head);
     for (let left = bytes; left > 0; left -= chunk.length)
       if (!process.stdout.write(chunk)) await new Promise((resolve) => process.stdout.once('drain', resolve));
     process.stdout.write(where === 'last' ? `"},"jsonrpc":"2.0","id":"${id}"}\n` : '"}}\n');
-    return where === 'notification' ? text('told') : undefined;
+    return where === 'notification' || where === 'noise' ? text('told') : undefined;
   },
   async flood({ bytes }) {
     flood(bytes);

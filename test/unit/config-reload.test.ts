@@ -56,7 +56,7 @@ it('a change of that service itself does, whatever the program made of it', asyn
 });
 
 it('what was persisted is the file’s from then on', async () => {
-  const { store, change } = await opened({ mcpServers: { a: program('a'), b: program('b') } });
+  const { store, problems, change } = await opened({ mcpServers: { a: program('a'), b: program('b') } });
   await store.addService('c', { ...program('c'), args: ['x'], timeout: 5 }, { persist: true });
   await store.updateService('a', program('a2'), { persist: true });
   await store.deleteService('b', { persist: true });
@@ -65,6 +65,8 @@ it('what was persisted is the file’s from then on', async () => {
     mcpServers: { d: program('d'), c: { timeout: 5, args, command: 'c' }, b: program('b') },
   });
   expect(event).toMatchObject({ added: ['d', 'b'], removed: ['a'], changed: [] });
+  expect(problems).toEqual([]);
+  expect(await change({ mcpServers: { d: program('d') } })).toMatchObject({ removed: ['c', 'b'] });
   await store.close();
 });
 
@@ -93,6 +95,11 @@ it('a service that becomes an agent’s own is that agent’s, under the same fu
   const event = await change({ mcpstore: { agents: { res: { mcpServers: { own } } } } });
   expect(event).toMatchObject({ changed: ['res.own'] });
   expect(agent.showConfig()).toEqual({ mcpServers: { own } });
+  const unset = program('${UNSET}');
+  await change({ mcpServers: { 'res.own': unset } });
+  expect(agent.listServices()).toEqual([]);
+  await change({ mcpstore: { agents: { res: { mcpServers: { own: unset } } } } });
+  expect(agent.showConfig()).toEqual({ mcpServers: { own: unset } });
   await store.close();
 });
 it('a change of "performance" is told: it waits for the next open', async () => {

@@ -181,6 +181,8 @@ describe('messages in a byte stream', () => {
       ['c1'],
       undefined,
     ],
+    ['nobody, for noise', 'reading "id":"c1" from the table', ['c1'], undefined],
+    ['its call, behind a byte order mark', '\u00ef\u00bb\u00bf{"id":"c1","result":', ['c1', 'c2'], 'c1'],
     ['nobody, for a request', '{"jsonrpc":"2.0","id":"c1","method":"sampling/createMessage"', ['c1'], undefined],
   ])('F10: gives a message that was too large to %s', (_, edges, waiting, owner) => {
     expect(ownerIn(edges, waiting)).toBe(owner);

@@ -1,6 +1,7 @@
 /** Streamable HTTP when something is wrong: each fault is named, and says whether the call may have run. */
 
 import { describe, expect, it } from 'vitest';
+import { type Clock, systemClock } from '../../src/_util/clock.js';
 import { challenge, retryAfter } from '../../src/connection/http-errors.js';
 import { fieldValue } from '../../src/connection/http-headers.js';
 import { callTool, connected, openChannel, startServer, textOf, within } from '../support/http-channel.js';
@@ -215,6 +216,19 @@ describe('F29: the connection breaks', () => {
     expect(textOf(await callTool(channel, 'echo', { text: 'kept' }))).toBe('kept');
     expect(server.calls('tools/call')).toHaveLength(1);
     expect(server.calls('GET').at(-1)!.headers['last-event-id']).toBe('1');
+  });
+
+  it('resumes no earlier than the server asks, and keeps the process alive for it', async () => {
+    const pauses: [number, boolean | undefined][] = [];
+    const after: Clock['after'] = (ms, fn, keepAlive) => {
+      pauses.push([ms, keepAlive]);
+      return systemClock.after(ms, fn, keepAlive);
+    };
+    const { server, channel } = await connected({ eventIds: true }, { clock: { ...systemClock, after } });
+    const body = 'retry: 60000\nid: 1\ndata:\n\n';
+    server.fail('tools/call', { kind: 'body', contentType: 'text/event-stream', body });
+    expect(await failure(callTool(channel, 'echo', {}, within(600)))).toMatchObject({ code: 'TIMEOUT' });
+    expect(pauses).toContainEqual([60_000, true]);
   });
 
   it('gives up resuming after three tries', async () => {

@@ -133,6 +133,22 @@ describe('the stream of the server’s own messages', () => {
     expect(textOf(await callTool(channel, 'echo', { text: 1 }))).toBe(1);
   });
 
+  it('waits as long as the server asks, by its stream for ever, by Retry-After for once', async () => {
+    const pauses: number[] = [];
+    const after = (ms: number, fn: () => void) => {
+      pauses.push(ms);
+      return hurried.after(ms >= 60_000 ? 1 : ms, fn);
+    };
+    const server = await startServer({ stream: true });
+    server.fail('GET', { kind: 'body', contentType: 'text/event-stream', body: 'retry: 90000\n\n' });
+    server.fail('GET', { kind: 'status', status: 503, headers: { 'retry-after': '120' } });
+    server.fail('GET', { kind: 'empty-sse' });
+    const channel = openChannel(server.url, { clock: { ...hurried, after } });
+    await handshake(channel, 'legacy');
+    await until(() => server.openStreams === 1, 'the fourth try holds');
+    expect(pauses.filter((ms) => ms >= 60_000)).toEqual([90_000, 120_000, 90_000]);
+  });
+
   it('F31: notices by it that a restarted server lost the session', async () => {
     const { server, channel } = await connected({ stream: true }, { clock: hurried });
     await until(() => server.openStreams === 1);

@@ -98,13 +98,8 @@ describe('a tool that asks for headers against the rules is not used', () => {
     const good = tool({ type: 'object', properties: { a: text('A'), 'x-mcp-header': { type: 'string' } } });
     const bad = { name: 'bad', inputSchema: { type: 'object', properties } };
     const items = [bad, good] as unknown as Record<string, unknown>[];
-    expect(usableTools(items)).toEqual({ tools: [good], skipped: 1 });
-  });
-
-  it('A9: however deep it is', () => {
-    let properties: object = { a: text('A') };
-    for (let depth = 0; depth < 20_000; depth++) properties = { a: { type: 'object', properties } };
-    expect(usableTools([{ name: 'deep', inputSchema: { type: 'object', properties } }]).skipped).toBe(0);
+    const blocked = new Map([['bad', 'it asks for headers against the rules']]);
+    expect(usableTools(items)).toEqual({ tools: [good], skipped: 1, blocked });
   });
 });
 

@@ -4,6 +4,7 @@ import { safeLine } from '../../_util/terminal-safe.js';
 import type { Progress, ToolInfo } from '../../index.js';
 import { argumentsJson, argumentsOf, isPair } from '../args.js';
 import type { CommandModule } from '../command.js';
+import { Elicitor } from '../elicit.js';
 import { line, resultText } from '../render.js';
 import type { Run } from '../session.js';
 import { describeTarget, isUrl, openTarget, type TargetFlags } from '../target.js';
@@ -38,6 +39,8 @@ export const call: CommandModule = {
     const pairs = from < 0 ? [] : all.slice(from);
     if (flags.args !== undefined && pairs.length > 0) throw new UsageError('--args: goes without key=value');
     const given = flags.args === undefined ? undefined : await argumentsJson(flags.args);
+    const elicitor = new Elicitor(run);
+    run.handlers = { onElicitation: elicitor.handler };
     const target = await openTarget(run, names, flags, (own) =>
       own.length > 1 || own[0]?.includes('__') ? [own[0]!] : 'all',
     );
@@ -56,7 +59,7 @@ export const call: CommandModule = {
       signal: run.signal,
       ...(flags.timeoutMs !== undefined && { timeoutMs: flags.timeoutMs }),
       ...(flags.validate && { validateArguments: true }),
-      ...progressOf(run, tool, flags.progress ?? false),
+      ...progressOf(run, tool, flags.progress ?? false, elicitor),
     });
     await run.out.result(result, () => (flags.raw ? rawText(result.content) : resultText(result)));
     if (!result.isError) return undefined;
@@ -77,13 +80,20 @@ function rawText(content: readonly { type: string }[]): string {
 }
 
 /** On a terminal one line that changes; with `--progress` elsewhere a line for each message. */
-function progressOf(run: Run, tool: ToolInfo, wanted: boolean): { onProgress?: (progress: Progress) => void } {
+function progressOf(
+  run: Run,
+  tool: ToolInfo,
+  wanted: boolean,
+  elicitor: Elicitor,
+): { onProgress?: (progress: Progress) => void } {
   const isTerminal = process.stderr.isTTY === true;
   if (!isTerminal && !wanted) return {};
   return {
     onProgress: ({ progress, total, message }) => {
       const share = total ? `${Math.min(100, Math.round((100 * progress) / total))} %` : String(progress);
       const text = `${tool.name}: ${share}${message ? ` ${line(message)}` : ''}`;
+      // Where a person is typing, nothing is written in between.
+      if (elicitor.busy) return;
       if (isTerminal) run.out.status(text);
       else run.out.error(safeLine(text));
     },
@@ -98,4 +108,5 @@ Examples:
   mcpstore call --stdio "npx -y @modelcontextprotocol/server-everything" echo message=hi
 
 key=value becomes what the tool's schema says (number, true or false, JSON for objects and arrays); key:=json is JSON.
-A key given twice becomes an array; a.b=value sets b within a. A result with isError exits with 6.`;
+A key given twice becomes an array; a.b=value sets b within a. A result with isError exits with 6.
+What the server asks you for is asked on the terminal; without one it is declined.`;

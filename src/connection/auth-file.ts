@@ -1,0 +1,132 @@
+/** Knows where tokens are kept: one small file of mode 0600 below the state folder, or in memory alone. */
+
+import { createHash } from 'node:crypto';
+import { statSync } from 'node:fs';
+import { chmod, mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { StoredOAuthClientInformation, StoredOAuthTokens } from '@modelcontextprotocol/client';
+import { writeFileAtomic } from '../_util/atomic-file.js';
+import { acquireLock } from '../_util/file-lock.js';
+import type { AuthOptions } from '../auth-options.js';
+
+/** What is kept of one service at one address. */
+export interface AuthEntry {
+  readonly service: string;
+  /** Origin and path, for people. */
+  readonly url: string;
+  /** `fingerprintOf` what it was got with: tokens of another client are not used. */
+  readonly client: string;
+  readonly tokens?: StoredOAuthTokens | undefined;
+  /** When the access token ends, as the server said. Milliseconds since the epoch. */
+  readonly expiresAt?: number | undefined;
+  /** Scopes that were asked for; those that were given are in `tokens`. */
+  readonly requested?: string | undefined;
+  /** What the authorization server made of a client that registered itself. */
+  readonly registration?: StoredOAuthClientInformation | undefined;
+}
+
+const VERSION = 1;
+/** A refresh may take so long before another process takes its turn over. Milliseconds. */
+const REFRESH_STALE_MS = 60_000;
+
+/** Equal for the same client of the same authorization server; its secret may change. */
+export function fingerprintOf(auth: AuthOptions | undefined): string {
+  const { type = 'authorization_code', clientId = '', issuer = '' } = auth ?? {};
+  return hash(JSON.stringify([type, clientId, issuer]));
+}
+
+/** Under which an entry stands. The whole address counts: tokens are for one server alone. */
+export function keyOf(service: string, url: URL): string {
+  return hash(JSON.stringify([service, url.origin, url.pathname, url.search]));
+}
+
+function hash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 32);
+}
+
+export class AuthFile {
+  readonly #path: string | undefined;
+  /** Without a file, and where it cannot be written: what this process knows. */
+  readonly #own = new Map<string, AuthEntry>();
+
+  /** @param stateDir - `null`: nothing is read or written */
+  constructor(stateDir: string | null) {
+    this.#path = stateDir === null ? undefined : join(stateDir, 'auth.json');
+  }
+
+  /** Changes when the file does. */
+  stamp(): string {
+    try {
+      const { ino, size, mtimeMs } = statSync(this.#path ?? '');
+      return `${ino} ${size} ${mtimeMs}`;
+    } catch {
+      return '';
+    }
+  }
+
+  async get(key: string): Promise<AuthEntry | undefined> {
+    return this.#own.get(key) ?? (await this.#read())[key];
+  }
+
+  /** @throws Node's own error where it cannot be written; this process knows it all the same */
+  async set(key: string, entry: AuthEntry | undefined): Promise<void> {
+    if (this.#path === undefined) {
+      if (entry === undefined) this.#own.delete(key);
+      else this.#own.set(key, entry);
+      return;
+    }
+    if (entry !== undefined) this.#own.set(key, entry);
+    else this.#own.delete(key);
+    await mkdir(join(this.#path, '..'), { recursive: true, mode: 0o700 });
+    const lock = await acquireLock(`${this.#path}.lock`);
+    try {
+      const { [key]: _, ...others } = await this.#read();
+      const entries = entry === undefined ? others : { ...others, [key]: entry };
+      // A replaced file keeps its mode, and somebody may have opened it to others.
+      await chmod(this.#path, 0o600).catch(() => {});
+      await writeFileAtomic(this.#path, `${JSON.stringify({ version: VERSION, entries }, undefined, 2)}\n`, {
+        beforeRename: () => lock.check(),
+      });
+      this.#own.delete(key);
+    } finally {
+      await lock.release();
+    }
+  }
+
+  /** Runs `work` while no other process of this user works on this entry; where there can be no lock, without. */
+  async exclusively<T>(key: string, work: () => Promise<T>): Promise<T> {
+    const lock = await this.#lock(key).catch(() => undefined);
+    try {
+      return await work();
+    } finally {
+      await lock?.release();
+    }
+  }
+
+  async #lock(key: string): Promise<Awaited<ReturnType<typeof acquireLock>> | undefined> {
+    if (this.#path === undefined) return undefined;
+    await mkdir(join(this.#path, '..'), { recursive: true, mode: 0o700 });
+    return acquireLock(`${this.#path}.${key}.lock`, { staleMs: REFRESH_STALE_MS });
+  }
+
+  /** A file that is missing, damaged or of another version has nothing. */
+  async #read(): Promise<Record<string, AuthEntry>> {
+    if (this.#path === undefined) return {};
+    try {
+      const { version, entries } = JSON.parse(await readFile(this.#path, 'utf8')) as {
+        version?: unknown;
+        entries?: unknown;
+      };
+      if (version !== VERSION || typeof entries !== 'object' || entries === null) return {};
+      return Object.fromEntries(Object.entries(entries).filter(([, entry]) => isEntry(entry)));
+    } catch {
+      return {};
+    }
+  }
+}
+
+function isEntry(value: unknown): value is AuthEntry {
+  const { service, client, tokens } = (value ?? {}) as Partial<AuthEntry>;
+  if (typeof service !== 'string' || typeof client !== 'string') return false;
+  return tokens === undefined || typeof tokens?.access_token === 'string';
+}

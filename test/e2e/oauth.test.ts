@@ -1,0 +1,514 @@
+/** OAuth of a whole store against real HTTP servers: every way to a token, what is kept, and what is never told. */
+
+import { generateKeyPairSync } from 'node:crypto';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, it, vi } from 'vitest';
+import { isStoreError, MCPStore, type OpenOptions, type ServiceConfig, StoreError } from '../../src/index.js';
+import { afterwards, cleanUpAfterEach } from '../support/harness.js';
+import { OAuthServer } from '../support/oauth-server.js';
+import { tempDir } from '../support/tmp.js';
+import { failure, until } from '../support/waiting.js';
+
+cleanUpAfterEach(60_000);
+
+type Auth = NonNullable<ServiceConfig['mcpstore']>['auth'];
+
+async function open(
+  server: OAuthServer,
+  stateDir: string | null,
+  auth?: Auth,
+  more: Partial<OpenOptions> & { url?: string } = {},
+): Promise<MCPStore> {
+  const { url = server.url, ...options } = more;
+  const store = await MCPStore.open({
+    stateDir,
+    services: { peer: { url, ...(auth !== undefined && { mcpstore: { auth } }) } },
+    ...options,
+  });
+  afterwards(() => store.close({ drainMs: 0 }));
+  return store;
+}
+
+const echo = (store: MCPStore): Promise<unknown> => store.callTool('peer__echo', {});
+const write = (store: MCPStore): Promise<unknown> => store.callTool('peer__write', {});
+const MACHINE = { type: 'client_credentials', clientId: 'robot', clientSecret: 'CANARY-robot-secret-1' } as const;
+const ROBOT = { robot: { secret: 'CANARY-robot-secret-1' } };
+const keptIn = (stateDir: string): string => readFileSync(join(stateDir, 'auth.json'), 'utf8');
+
+/** A person has signed in, and the tokens are kept. */
+async function signedIn(server: OAuthServer): Promise<string> {
+  const stateDir = await tempDir();
+  const store = await open(server, stateDir);
+  await store.auth.login('peer', { onAuthorize: server.agree });
+  await store.close();
+  return stateDir;
+}
+
+it('signs in for itself with a client id and secret, once for all that wait', async () => {
+  const server = await OAuthServer.start({ clients: ROBOT });
+  const store = await open(server, null, MACHINE);
+  await Promise.all(Array.from({ length: 20 }, () => echo(store)));
+  expect(server.tokenRequests).toHaveLength(1);
+  expect(server.tokenRequests[0]!.authorization).toMatch(/^Basic /);
+  expect(server.calls('tools/call').every(({ authorization }) => authorization?.startsWith('Bearer '))).toBe(true);
+});
+
+it.each(['ec', 'rsa'] as const)('signs in for itself with a token signed by its %s key', async (kind) => {
+  const keys =
+    kind === 'ec'
+      ? generateKeyPairSync('ec', { namedCurve: 'P-256' })
+      : generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const publicKey = String(keys.publicKey.export({ type: 'spki', format: 'pem' }));
+  const privateKey = String(keys.privateKey.export({ type: 'pkcs8', format: 'pem' }));
+  const server = await OAuthServer.start({ clients: { robot: { publicKey } } });
+  const auth: Auth = { type: 'private_key_jwt', clientId: 'robot', privateKey: '${PEM}' };
+  const store = await open(server, null, auth, { env: { PEM: privateKey } });
+  await echo(store);
+  expect(server.grants('client_credentials')).toHaveLength(1);
+  expect(server.tokenRequests[0]!.params.get('client_assertion')).toBeTruthy();
+});
+
+it('says of a key that is none only that', async () => {
+  const server = await OAuthServer.start();
+  const auth: Auth = { type: 'private_key_jwt', clientId: 'robot', privateKey: 'CANARY-no-key-at-all' };
+  const error = await failure(echo(await open(server, null, auth)));
+  expect(error).toMatchObject({ code: 'AUTH_REQUIRED', message: expect.stringContaining('privateKey is no key') });
+  expect(JSON.stringify(error.toJSON()) + error.stack).not.toContain('CANARY');
+});
+
+it('has a person sign in where one can be asked: PKCE, a state of its own, and a port of 127.0.0.1', async () => {
+  const server = await OAuthServer.start();
+  const asked: string[] = [];
+  const onAuthorize: OpenOptions['onAuthorize'] = (request) => {
+    asked.push(request.url, request.redirectUrl);
+    return server.agree(request);
+  };
+  const store = await open(server, null, undefined, { onAuthorize });
+  await Promise.all([echo(store), echo(store), echo(store)]);
+  expect(server.authorizations).toHaveLength(1);
+  const [sent] = server.authorizations;
+  expect(sent!.get('code_challenge_method')).toBe('S256');
+  expect(sent!.get('resource')).toBe(server.url);
+  expect(sent!.get('state')!.length).toBeGreaterThan(20);
+  expect(asked[1]).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/callback$/);
+  expect(server.grants('authorization_code')).toHaveLength(1);
+  // The listener is gone with the sign-in.
+  await expect(fetch(asked[1]!)).rejects.toThrow();
+});
+
+it('takes the redirect of a browser, and no other', async () => {
+  const server = await OAuthServer.start();
+  const pages: string[] = [];
+  const store = await open(server, null, undefined, {
+    onAuthorize: async (request) => {
+      const get = async (address: string): Promise<number> => {
+        const response = await fetch(address);
+        pages.push(await response.text());
+        return response.status;
+      };
+      expect(await get(`${request.redirectUrl}?code=x&state=wrong`)).toBe(400);
+      expect(await get(`${request.redirectUrl}/else?code=x`)).toBe(400);
+      expect(await get(request.url)).toBe(200);
+    },
+  });
+  await echo(store);
+  expect(pages.at(-1)).toContain('Signed in.');
+  expect(pages.join()).not.toContain('CANARY');
+});
+
+it('keeps the tokens in a file of mode 0600, and the next process uses them', async () => {
+  const server = await OAuthServer.start();
+  const stateDir = await signedIn(server);
+  expect(statSync(join(stateDir, 'auth.json')).mode & 0o777).toBe(0o600);
+  expect(readdirSync(stateDir).filter((name) => name.startsWith('auth.json.') || name.startsWith('.auth'))).toEqual([]);
+  const store = await open(server, stateDir);
+  await echo(store);
+  expect(server.tokenRequests).toHaveLength(1);
+  // No request went out without them.
+  expect(server.calls('server/discover').at(-1)!.authorization).toMatch(/^Bearer /);
+});
+
+it('closes a file that was opened to others when it writes it', async () => {
+  const server = await OAuthServer.start();
+  const stateDir = await signedIn(server);
+  chmodSync(join(stateDir, 'auth.json'), 0o644);
+  const store = await open(server, stateDir);
+  await store.auth.login('peer', { onAuthorize: server.agree });
+  expect(statSync(join(stateDir, 'auth.json')).mode & 0o777).toBe(0o600);
+});
+
+it('gives tokens to no other address, and to no other name', async () => {
+  const server = await OAuthServer.start();
+  const other = await OAuthServer.start();
+  const stateDir = await signedIn(server);
+  const store = await open(server, stateDir, undefined, { url: other.url });
+  expect(await failure(echo(store))).toMatchObject({ code: 'AUTH_REQUIRED' });
+  expect(other.seen.every(({ authorization }) => authorization === undefined)).toBe(true);
+});
+
+it('refreshes once for all that wait (F26)', async () => {
+  const server = await OAuthServer.start({ rotate: true });
+  const stateDir = await signedIn(server);
+  const store = await open(server, stateDir);
+  await echo(store);
+  server.access.clear();
+  await Promise.all(Array.from({ length: 50 }, () => echo(store)));
+  expect(server.grants('refresh_token')).toHaveLength(1);
+  // The next process has the new ones.
+  const next = await open(server, stateDir);
+  await echo(next);
+  expect(server.grants('refresh_token')).toHaveLength(1);
+});
+
+it('refreshes once for two processes, where a refresh token is good for one use', async () => {
+  const server = await OAuthServer.start({ rotate: true });
+  const stateDir = await signedIn(server);
+  const stores = [await open(server, stateDir), await open(server, stateDir)];
+  await Promise.all(stores.map(echo));
+  server.access.clear();
+  await Promise.all([...stores, ...stores, ...stores].map(echo));
+  expect(server.grants('refresh_token')).toHaveLength(1);
+});
+
+it('is AUTH_REQUIRED when a refresh is refused, says how to sign in, and counts for no breaker (F26)', async () => {
+  const server = await OAuthServer.start();
+  const stateDir = await signedIn(server);
+  const store = await open(server, stateDir);
+  await echo(store);
+  server.access.clear();
+  server.refreshable.clear();
+  for (let n = 0; n < 12; n++) {
+    const error = await failure(echo(store));
+    expect(error).toMatchObject({ code: 'AUTH_REQUIRED', executed: 'no', service: 'peer' });
+    expect(error.hint).toBe('Sign in with: mcpstore auth login peer');
+  }
+  expect(store.serviceInfo('peer').status).toBe('ready');
+  expect(server.grants('refresh_token').length).toBeLessThanOrEqual(1);
+  // Nothing of them is left to try with.
+  expect(keptIn(stateDir)).not.toContain('CANARY-refresh');
+});
+
+it('goes on by itself when somebody has signed in meanwhile, in another process too', async () => {
+  const server = await OAuthServer.start();
+  const stateDir = await tempDir();
+  const store = await open(server, stateDir);
+  expect(await failure(echo(store))).toMatchObject({ code: 'AUTH_REQUIRED' });
+  expect(store.serviceInfo('peer').status).toBe('auth_required');
+  const before = server.seen.length;
+  expect(await failure(echo(store))).toMatchObject({ code: 'AUTH_REQUIRED' });
+  expect(server.seen.length).toBe(before);
+  const other = await open(server, stateDir);
+  await other.auth.login('peer', { onAuthorize: server.agree });
+  await echo(store);
+});
+
+it('is no refusal for ever while the authorization server is down, and no failure of the service', async () => {
+  const server = await OAuthServer.start();
+  const stateDir = await signedIn(server);
+  const store = await open(server, stateDir, undefined, {
+    performance: { connectionPool: { maxRetries: 0 } },
+  });
+  await echo(store);
+  server.access.clear();
+  server.tokenFault = { status: 503 };
+  for (let n = 0; n < 12; n++)
+    expect(await failure(echo(store))).toMatchObject({ code: 'CONNECT_FAILED', executed: 'no' });
+  expect(store.serviceInfo('peer').status).toBe('ready');
+  server.tokenFault = undefined;
+  await until(() => echo(store).catch(() => false), 'a refresh that succeeds');
+});
+
+it('ends a call that waits for a token at its deadline', async () => {
+  const server = await OAuthServer.start();
+  const stateDir = await signedIn(server);
+  const store = await open(server, stateDir);
+  await echo(store);
+  server.access.clear();
+  let release = (): void => {};
+  server.hold = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const error = await failure(store.callTool('peer__echo', {}, { timeoutMs: 300 }));
+  expect(error).toMatchObject({ code: 'TIMEOUT', executed: 'no' });
+  release();
+});
+
+it('steps up to the scopes that a tool needs, with those that it had', async () => {
+  const server = await OAuthServer.start({ clients: ROBOT, scopes: { write: 'notes:write' } });
+  const store = await open(server, null, { ...MACHINE, scope: 'notes:read' });
+  await echo(store);
+  await write(store);
+  expect(server.tokenRequests.map(({ params }) => params.get('scope'))).toEqual([
+    'notes:read',
+    'notes:read notes:write',
+  ]);
+});
+
+it('has the person agree to a step up, and is FORBIDDEN with the scope where nobody can be asked', async () => {
+  const server = await OAuthServer.start({ scopes: { write: 'notes:write' } });
+  const stateDir = await signedIn(server);
+  const silent = await open(server, stateDir);
+  const error = await failure(write(silent));
+  expect(error).toMatchObject({ code: 'FORBIDDEN', executed: 'no', figures: { scope: 'notes:write' } });
+  expect(error.hint).toBe("Sign in with: mcpstore auth login peer --scope 'notes:write'");
+  const asking = await open(server, stateDir, undefined, { onAuthorize: server.agree });
+  await write(asking);
+  expect(server.authorizations.at(-1)!.get('scope')).toBe('notes:write');
+});
+
+it('steps up a bounded number of times: the same scopes are not asked for again', async () => {
+  const server = await OAuthServer.start({ clients: ROBOT, scopes: { write: 'never' }, challenge: 'admin' });
+  const store = await open(server, null, MACHINE);
+  for (let n = 0; n < 10; n++) expect(await failure(write(store))).toMatchObject({ code: 'FORBIDDEN' });
+  expect(server.tokenRequests).toHaveLength(2);
+  expect(store.serviceInfo('peer').status).toBe('ready');
+  await echo(store);
+});
+
+it('gives up on a server that refuses every token', async () => {
+  const server = await OAuthServer.start({ clients: ROBOT, lenient: true });
+  const store = await open(server, null, MACHINE);
+  const { access } = server;
+  vi.spyOn(access, 'get').mockReturnValue(undefined);
+  expect(await failure(echo(store))).toMatchObject({ code: 'AUTH_REQUIRED' });
+  expect(server.tokenRequests.length).toBeLessThanOrEqual(4);
+});
+
+it('shows another authorization server nothing of the one before', async () => {
+  const server = await OAuthServer.start();
+  const stateDir = await signedIn(server);
+  const other = await OAuthServer.start();
+  const store = await open(server, stateDir);
+  // The service has moved to another authorization server: nothing of the old one is shown to it.
+  const moved = { resource: server.url, authorization_servers: [other.origin] };
+  server.resourceMetadata = moved;
+  server.access.clear();
+  expect(await failure(echo(store))).toMatchObject({ code: 'AUTH_REQUIRED' });
+  expect(other.tokenRequests).toEqual([]);
+  await store.auth.login('peer', { onAuthorize: other.agree });
+  expect(other.registrations).toHaveLength(1);
+  expect(JSON.stringify([...other.authorizations, ...other.tokenRequests].map(String))).not.toContain('client-secret');
+});
+
+it('gives a configured secret to the authorization server that it belongs to, and to no other', async () => {
+  const server = await OAuthServer.start({ clients: ROBOT });
+  const store = await open(server, null, { ...MACHINE, issuer: 'https://auth.example.com' });
+  expect(await failure(echo(store))).toMatchObject({
+    code: 'AUTH_REQUIRED',
+    message: expect.stringContaining('https://auth.example.com'),
+  });
+  expect(server.tokenRequests).toEqual([]);
+});
+
+it.each([
+  ['javascript:alert(1)', 'authorization_endpoint'],
+  ['`touch /tmp/x`', 'authorization_endpoint'],
+  ['$(touch /tmp/x)', 'authorization_endpoint'],
+  ['file:///etc/passwd', 'authorization_endpoint'],
+  ['http://auth.example.com/authorize', 'authorization_endpoint'],
+  ['https://me:pw@auth.example.com/authorize', 'authorization_endpoint'],
+  ['http://auth.example.com/token', 'token_endpoint'],
+])('refuses %s as %s (A8)', async (address, field) => {
+  const server = await OAuthServer.start({ metadata: { [field]: address } });
+  const opened: string[] = [];
+  const store = await open(server, null, undefined, {
+    onAuthorize: ({ url }) => {
+      opened.push(url);
+      return field === 'token_endpoint' ? server.agree({ url }) : undefined;
+    },
+  });
+  expect(await failure(echo(store))).toMatchObject({ code: 'AUTH_REQUIRED' });
+  if (field === 'authorization_endpoint') expect(opened).toEqual([]);
+});
+
+it('follows no redirect to another origin, neither with a token nor for one (A8)', async () => {
+  const server = await OAuthServer.start({ clients: ROBOT });
+  const evil = await OAuthServer.start({ clients: ROBOT });
+  const store = await open(server, null, MACHINE, { performance: { connectionPool: { maxRetries: 0 } } });
+  await echo(store);
+  server.movedTo = evil.url;
+  expect(await failure(echo(store))).toMatchObject({
+    code: 'CONNECT_FAILED',
+    message: expect.stringContaining('not followed'),
+  });
+  server.movedTo = undefined;
+  server.access.clear();
+  server.tokenFault = { status: 307, location: `${evil.origin}/token` };
+  expect(await failure(echo(store))).toMatchObject({ code: 'AUTH_REQUIRED' });
+  expect([...evil.seen, ...evil.tokenRequests]).toEqual([]);
+});
+
+it('hands on no address that a shell would understand (A8)', async () => {
+  const server = await OAuthServer.start();
+  server.options.metadata = { authorization_endpoint: `${server.origin}/authorize?q=$(id)\`id\`';id;'|id` };
+  let opened = '';
+  const store = await open(server, null, undefined, {
+    onAuthorize: (request) => {
+      opened = request.url;
+      return server.agree(request);
+    },
+  });
+  await echo(store);
+  expect(opened).not.toMatch(/[`$()'"\\;|<>^!\s]/);
+  // To the server it says the same.
+  expect(server.authorizations[0]!.get('q')).toBe("$(id)`id`';id;'|id");
+});
+
+it.each([
+  ['a state that is not ours', { state: 'forged' }, 'another sign-in'],
+  ['no state', { state: undefined }, 'another sign-in'],
+  ['another issuer', { iss: 'https://evil.example.com' }, 'another authorization server'],
+  ['a refusal', { code: undefined, error: 'access_denied', error_description: 'CANARY <b>' }, 'access_denied'],
+])('does not take a redirect with %s', async (_, redirect, words) => {
+  const server = await OAuthServer.start();
+  server.redirect = redirect;
+  const store = await open(server, null, undefined, { onAuthorize: server.agree });
+  const error = await failure(echo(store));
+  expect(error).toMatchObject({ code: 'AUTH_REQUIRED', message: expect.stringContaining(words) });
+  expect(error.message).not.toMatch(/CANARY|evil/);
+  expect(server.tokenRequests).toEqual([]);
+});
+
+it('asks nobody again at once who did not sign in', async () => {
+  const server = await OAuthServer.start({ lenient: true });
+  server.redirect = { code: undefined, error: 'access_denied' };
+  const store = await open(server, null, undefined, { onAuthorize: server.agree });
+  for (let n = 0; n < 5; n++) expect(await failure(echo(store))).toMatchObject({ code: 'AUTH_REQUIRED' });
+  expect(server.authorizations).toHaveLength(1);
+});
+
+it('tells how to sign in where nobody can be asked, and asks the authorization server for nothing', async () => {
+  const server = await OAuthServer.start();
+  const error = await failure(echo(await open(server, null)));
+  expect(error).toMatchObject({ code: 'AUTH_REQUIRED', hint: 'Sign in with: mcpstore auth login peer' });
+  expect(error.figures).toMatchObject({ status: 401, signIn: true });
+  expect(server.registrations).toEqual([]);
+});
+
+it('leaves a configured Authorization header and "auth": false alone', async () => {
+  const server = await OAuthServer.start();
+  const onAuthorize = vi.fn();
+  const off = await open(server, null, false, { onAuthorize });
+  expect(await failure(echo(off))).toMatchObject({ code: 'AUTH_REQUIRED' });
+  const headers = { Authorization: 'Bearer CANARY-configured' };
+  const own = await MCPStore.open({ stateDir: null, services: { peer: { url: server.url, headers } }, onAuthorize });
+  afterwards(() => own.close());
+  const error = await failure(echo(own));
+  expect(error).toMatchObject({ code: 'AUTH_REQUIRED' });
+  expect(error.message).not.toContain('CANARY');
+  expect(onAuthorize).not.toHaveBeenCalled();
+  await expect(own.auth.login('peer')).rejects.toMatchObject({ code: 'OPTION_INVALID' });
+});
+
+it('forgets tokens on demand, tells their server, and shows what is kept without a secret', async () => {
+  const server = await OAuthServer.start();
+  const stateDir = await signedIn(server);
+  const store = await open(server, stateDir);
+  const [status] = await store.auth.status();
+  expect(status).toMatchObject({
+    service: 'peer',
+    url: server.url,
+    type: 'authorization_code',
+    signedIn: true,
+    refreshable: true,
+    issuer: server.origin,
+  });
+  expect(Date.parse(status!.expiresAt!) - Date.now()).toBeGreaterThan(3_000_000);
+  expect(JSON.stringify(status)).not.toContain('CANARY');
+  await echo(store);
+  expect(await store.auth.logout('peer')).toBe(true);
+  expect(server.revoked).toHaveLength(1);
+  expect(keptIn(stateDir)).not.toContain('CANARY');
+  expect(await store.auth.logout('peer')).toBe(false);
+  expect(await failure(echo(store))).toMatchObject({ code: 'AUTH_REQUIRED' });
+});
+
+it('goes on where tokens cannot be kept, but says so to who signs in', async () => {
+  const server = await OAuthServer.start({ clients: ROBOT });
+  const file = join(await tempDir(), 'no-folder');
+  writeFileSync(file, '');
+  const store = await open(server, join(file, 'state'), MACHINE);
+  await echo(store);
+  await echo(store);
+  expect(server.tokenRequests).toHaveLength(1);
+  expect(await failure(store.auth.login('peer'))).toMatchObject({ code: 'FILE_FAILED' });
+});
+
+it('takes a damaged file for an empty one', async () => {
+  const server = await OAuthServer.start();
+  for (const text of ['', '{', 'null', '[]', '{"version":1,"entries":[]}', '{"version":1,"entries":{"x":null}}']) {
+    const stateDir = await tempDir();
+    mkdirSync(stateDir, { recursive: true });
+    writeFileSync(join(stateDir, 'auth.json'), text);
+    const store = await open(server, stateDir);
+    expect(await failure(echo(store))).toMatchObject({ code: 'AUTH_REQUIRED' });
+    await store.auth.login('peer', { onAuthorize: server.agree });
+    expect(existsSync(join(stateDir, 'auth.json'))).toBe(true);
+    await store.close();
+  }
+});
+
+it('ends a sign-in with the store, and with its signal', async () => {
+  const server = await OAuthServer.start();
+  let asked = (): void => {};
+  const waiting = new Promise<void>((resolve) => {
+    asked = resolve;
+  });
+  const store = await open(server, null, undefined, {
+    onAuthorize: () => {
+      asked();
+      return undefined;
+    },
+  });
+  const call = failure(echo(store));
+  await waiting;
+  await store.close({ drainMs: 0 });
+  expect(isStoreError(await call)).toBe(true);
+  const other = await open(server, null);
+  const reason = new AbortController();
+  const login = other.auth.login('peer', {
+    onAuthorize: () => {
+      reason.abort(new StoreError('CANCELLED', 'enough'));
+      return undefined;
+    },
+    signal: reason.signal,
+  });
+  expect(await failure(login)).toMatchObject({ code: 'CANCELLED' });
+});
+
+it('tells no secret in errors, events, logs, stats or its configuration (canary)', async () => {
+  const server = await OAuthServer.start({ clients: ROBOT, scopes: { write: 'never' }, challenge: 'admin' });
+  const told: unknown[] = [];
+  const note = (...what: unknown[]): void => void told.push(...what);
+  const consoles = (['log', 'warn', 'error', 'info', 'debug'] as const).map((name) =>
+    vi.spyOn(console, name).mockImplementation(note),
+  );
+  const logger = { debug: note, info: note, warn: note, error: note };
+  const stateDir = await tempDir();
+  for (const auth of [MACHINE, undefined]) {
+    const store = await open(server, stateDir, auth, { logger, onAuthorize: server.agree });
+    for (const name of ['state', 'log', 'output', 'call', 'configProblem'] as const) store.on(name, note);
+    const fails = async (work: () => Promise<unknown>): Promise<void> => {
+      const error = (await work().then(note, (thrown: Error) => thrown)) as StoreError | undefined;
+      for (let at = error as Error | undefined; at instanceof Error; at = at.cause as Error | undefined)
+        note(at.message, at.stack, { ...at }, 'toJSON' in at ? (at as StoreError).toJSON() : undefined);
+    };
+    await fails(() => echo(store));
+    await fails(() => write(store));
+    await fails(() => store.callTool('peer__crash', {}));
+    for (const fault of [{ status: 400, error: 'invalid_grant' }, { status: 400, error: 'odd' }, { status: 500 }]) {
+      server.access.clear();
+      server.tokenFault = fault;
+      await fails(() => echo(store));
+      await fails(() => store.auth.login('peer', { onAuthorize: server.agree }));
+      server.tokenFault = undefined;
+    }
+    note(store.stats(), await store.auth.status(), store.serviceInfo('peer'));
+    await store.close();
+  }
+  expect(consoles.flatMap((spy) => spy.mock.calls)).toEqual([]);
+  const text = told.map((one) => (typeof one === 'string' ? one : JSON.stringify(one))).join('\n');
+  expect(server.secrets.length).toBeGreaterThan(5);
+  expect(server.secrets.filter((secret) => text.includes(secret))).toEqual([]);
+});
