@@ -292,13 +292,14 @@ export class Callers {
       }
       controller.abort();
     };
-    const when = random.weighted({ before: 0.1, now: 0.1, tick: 0.1 });
+    const when = random.weighted({ before: 0.1, now: 0.1, tick: 0.1, never: 0.3 });
     if (when === 'before') abort();
     const cancelAt = (attempt: Attempt): void => {
       if (when === 'before') attempt.cancelledAt = attempt.since;
       else if (when === 'now') abort(attempt);
       else if (when === 'tick') queueMicrotask(() => abort(attempt));
-      else loop.after(random.pick([0, random.int(0, 30), random.int(0, 3_000)]), () => abort(attempt));
+      else if (when === undefined)
+        loop.after(random.pick([0, random.int(0, 30), random.int(0, 3_000)]), () => abort(attempt));
     };
     return { options, deadline, signal: controller.signal, cancelAt };
   }

@@ -26,6 +26,7 @@ const QUIET_MS = 120_000;
 /** A process that ignores everything is killed 2 s after its stop began, and a server may take 1 s to hear a farewell. */
 const CLOSE_MS = 5_000;
 /** undici's timers may tick for so long after the last of them. */
+const TICK_MS = 2_000;
 const AFTER_MS = 5_000;
 
 let world: World;
@@ -114,6 +115,8 @@ async function close(own: World, store: MCPStore, attempts: readonly Attempt[], 
   // A stop or restart looks every 20 ms whether its calls have ended.
   await own.loop.sleep(20);
   for (const attempt of attempts) if (!attempt.settled && !attempt.slow) own.fail(`${attempt.what} outlived the close`);
+  await own.loop.sleep(TICK_MS);
+  if (own.loop.armed.store > 0) own.fail(`${own.loop.armed.store} timers outlived the close`);
   // Later callers find a closed store.
   await own.loop.sleep(40_000);
   checkIdle(own, store, 'closed');
