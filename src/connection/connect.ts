@@ -13,7 +13,7 @@ import { Connection, type SocketFigures } from './connection.js';
 import { rememberEra, wasLegacy } from './known-era.js';
 import type { ServerSource } from './memory.js';
 import { both, type Redact, redactedError, redactorOf } from './redact.js';
-import { assertRoomToLoad, isLoaded } from './room.js';
+import { assertRoomToLoad, markLoaded } from './room.js';
 
 /** What we call ourselves in a handshake. */
 const CLIENT_INFO = { name: 'mcpstore', version: '0.1.0' } as const;
@@ -140,7 +140,7 @@ async function attempt(
   const sdk = await import('@modelcontextprotocol/client');
   options.signal?.throwIfAborted();
   const opened = await openWithin(definition, options, deadline);
-  isLoaded(definition.kind);
+  markLoaded(definition.kind);
   const { channel } = opened;
   const capabilities = options.asking?.capabilities() ?? {};
   if (options.asking) channel.asked = new Asked(options.asking, (message) => channel.send(message));

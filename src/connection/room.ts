@@ -13,7 +13,7 @@ const DESCRIPTORS = 160;
 const loaded = new Set<string>();
 
 /** `part` is loaded: nothing is looked for from now on. */
-export function isLoaded(part: string): void {
+export function markLoaded(part: string): void {
   loaded.add(part);
 }
 

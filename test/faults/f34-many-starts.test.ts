@@ -47,7 +47,7 @@ it('F34: at most min(2 × cores, 8) at once, and a place is held for 2 s at most
   const { ms } = await timed(() =>
     Promise.all(good.map(([name]) => store.waitService(name, { status: 'ready', timeoutMs: 25_000 }))),
   );
-  // While ten places are held for 30 s each, nobody else starts on a machine of up to four cores.
+  // Were a place held for the 30 s of a start, the ten bad ones would hold them all.
   expect(ms).toBeLessThan(25_000);
   expect(bad.map(([name]) => store.serviceInfo(name).status)).toEqual(bad.map(() => 'starting'));
   expect(readFileSync(hung, 'utf8').trim().split('\n').length).toBe(10);
