@@ -207,6 +207,8 @@ export class Endpoint {
   async lease(limits: WaitLimits, timeoutMs: number): Promise<Connection> {
     const refusal = this.#closed || this.#state.name === 'stopped' ? this.refusal() : undefined;
     if (refusal) throw refusal;
+    // Whose time is over starts nothing.
+    if (limits.deadline <= this.#clock.now()) throw waitOver('timeout', limits, timeoutMs);
     const waiting = new WaitQueue<Connection>(this.#clock);
     this.#launcher.open().then(
       (connection) => {

@@ -383,6 +383,9 @@ describe('closing', () => {
     await clock.advance(100);
     expect(server.open.size).toBe(0);
     server.onConnect = undefined;
+    const connects = server.connects;
+    expect(await failure(endpoint.lease(forMs(0), 100))).toMatchObject({ code: 'TIMEOUT' });
+    expect(server.connects).toBe(connects);
     const lease = await endpoint.lease(forMs(100), 100);
     void endpoint.endLease(lease);
     await endpoint.close(0);
