@@ -55,7 +55,7 @@ async function answersTo(required: CallResult, call: Call, clock: Clock): Promis
     throw new StoreError('PROTOCOL_ERROR', `the server asks ${asked.length} things at a time`);
   call.record.asked += asked.length;
   return within(call, clock, (signal) => {
-    if (asked.length === 0) return new Promise((resolve) => void clock.after(PAUSE_MS, () => resolve(undefined), true));
+    if (asked.length === 0) return pause(clock, signal);
     const answers = asked.map(async ([key, question]) => {
       const { method, params } = isObject(question) ? question : {};
       const { service, tool } = call.record;
@@ -63,6 +63,14 @@ async function answersTo(required: CallResult, call: Call, clock: Clock): Promis
       return [key, await call.ask!.answer(about)] as const;
     });
     return Promise.all(answers).then((entries) => Object.fromEntries(entries));
+  });
+}
+
+/** Somebody waits, and no socket may be open meanwhile: so the process has to stay. */
+function pause(clock: Clock, signal: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => {
+    const timer = clock.after(PAUSE_MS, () => resolve(undefined), true);
+    signal.addEventListener('abort', () => timer.cancel(), { once: true });
   });
 }
 

@@ -23,6 +23,8 @@ const MAX_QUESTIONS = 64;
 const INTERNAL_ERROR = -32603;
 const REFUSED = -32000;
 
+const OVER = 'the call is over';
+
 interface Message {
   id?: unknown;
   method?: unknown;
@@ -52,7 +54,9 @@ export class Asked {
     if (this.#running.has(id)) return true;
     const owners = stream?.options.ask ? [stream] : ownersOf(params, pending);
     const asker = this.#askerOf(owners, pending, stream);
-    if (asker === undefined) this.#refuse(id, 'it cannot be told which caller is asked: several use this connection');
+    if (stream?.options.ask && !pending.has(stream.id)) this.#refuse(id, OVER);
+    else if (asker === undefined)
+      this.#refuse(id, 'it cannot be told which caller is asked: several use this connection');
     else if (this.#running.size >= MAX_QUESTIONS) this.#refuse(id, `more than ${MAX_QUESTIONS} questions at a time`);
     else void this.#ask(id, String(method), params, asker, owners, pending);
     return true;
@@ -83,7 +87,7 @@ export class Asked {
     owners: readonly PendingRequest[],
     pending: Pending,
   ): Promise<void> {
-    const question = new Running(owners, pending, () => this.#answer(question, id, refusal('the call is over')));
+    const question = new Running(owners, pending, () => this.#answer(question, id, refusal(OVER)));
     this.#running.set(id, question);
     try {
       const records = owners.map(({ options }) => options.record).filter((record) => record !== undefined);

@@ -6,7 +6,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { MCPStore } from '../../dist/index.js';
-import { stepsOf } from './scenarios.mjs';
+import { agree, serviceOf, stepsOf } from './scenarios.mjs';
 
 /** Scenarios at a time: enough to use the pauses of one for another. */
 const AT_ONCE = 8;
@@ -41,7 +41,8 @@ function next() {
 
 /** `done`, or what went wrong. */
 async function outcome({ url, scenario, context }) {
-  const store = await MCPStore.open({ stateDir: null, services: { peer: { url } } });
+  const services = { peer: { url, ...serviceOf(scenario, context) } };
+  const store = await MCPStore.open({ stateDir: null, services, onAuthorize: agree });
   const limit = AbortSignal.timeout(LIMIT_MS);
   const late = once(limit, 'abort').then(() => {
     throw new Error(`not done within ${LIMIT_MS} ms`);

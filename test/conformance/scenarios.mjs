@@ -58,3 +58,43 @@ export function stepsOf(scenario) {
   const steps = Object.hasOwn(STEPS, scenario) ? STEPS[scenario] : callEach;
   return (store, context) => steps(store.forAgent('caller', { services: ['peer'], ...handlers }), context);
 }
+
+/** Of a client that was registered beforehand, the suite tells how; a document of one lies at an address that it knows. */
+const AUTH = {
+  'auth/basic-cimd': () => ({
+    type: 'authorization_code',
+    clientMetadataUrl: 'https://conformance-test.local/client-metadata.json',
+  }),
+  'auth/pre-registration': ({ client_id: clientId, client_secret: clientSecret, issuer }) => ({
+    type: 'authorization_code',
+    clientId,
+    clientSecret,
+    issuer,
+  }),
+  'auth/client-credentials-basic': ({ client_id: clientId, client_secret: clientSecret }) => ({
+    type: 'client_credentials',
+    clientId,
+    clientSecret,
+  }),
+  'auth/client-credentials-jwt': ({
+    client_id: clientId,
+    private_key_pem: privateKey,
+    signing_algorithm: algorithm,
+  }) => ({
+    type: 'private_key_jwt',
+    clientId,
+    privateKey,
+    algorithm,
+  }),
+};
+
+/** What the service of a scenario has beside its address. */
+export function serviceOf(scenario, context) {
+  return Object.hasOwn(AUTH, scenario) ? { mcpstore: { auth: AUTH[scenario](context) } } : {};
+}
+
+/** A person who signs in at once. @returns where the browser is sent */
+export async function agree({ url }) {
+  const response = await fetch(url, { redirect: 'manual' });
+  return response.headers.get('location');
+}
