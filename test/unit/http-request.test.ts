@@ -161,7 +161,7 @@ describe('requests over http', () => {
   it('gives up on a server that does not take the request', async () => {
     const { port } = await silentServer();
     const channel = openChannel(new URL(`http://127.0.0.1:${port}/`), { writeTimeoutMs: 100, maxMessageBytes: 1000 });
-    const error = await failure(callTool(channel, 'echo', { text: 'x'.repeat(20_000_000) }));
+    const error = await failure(callTool(channel, 'echo', { text: 'x'.repeat(20_000_000) }, within(30_000)));
     expect(error).toMatchObject({ code: 'TIMEOUT', executed: 'no', figures: { writeTimeoutMs: 100 } });
     await channel.close();
   });
