@@ -378,6 +378,17 @@ describe('on a connection that several share', () => {
     expect(asked).toEqual(['store']);
   });
 
+  it('an agent’s own service asks that agent when it starts, though the store sees it too', async () => {
+    const { server } = await open({ roots: ['/store'] });
+    const a = store.forAgent('a', { roots: ['/a'] });
+    await a.addService('own', { server });
+    await a.listTools({ service: 'own' });
+    server.ask('roots/list');
+    await settle();
+    expect(server.answers.questions).toEqual([{ result: { roots: [{ uri: 'file:///a' }] } }]);
+    expect(server.clientCapabilities).toEqual({ roots: {} });
+  });
+
   it('with sharing "agent" each has a connection, which declares and asks that agent alone', async () => {
     const { server, clock } = await open({}, { own: { s: { sharing: 'agent' } } });
     const a = store.forAgent('a', { services: ['s'], roots: ['/a'] });
