@@ -274,6 +274,8 @@ function checkGroup(value: unknown, rules: Group, path: string, refuse: Refuse, 
 }
 
 function show(value: unknown): string {
+  // What comes from a file has no prototype, and so no text of its own.
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object';
   const text = typeof value === 'string' ? JSON.stringify(value) : String(value);
   return text.length > 40 ? `${text.slice(0, 40)}…` : text;
 }
