@@ -111,10 +111,11 @@ async function close(own: World, store: MCPStore, attempts: readonly Attempt[], 
   // A signal that was sent takes a moment.
   await own.loop.sleep(5);
   for (const child of own.children.values()) if (child.alive) own.fail(`process ${child.pid} outlived the close`);
-  for (const attempt of attempts) if (!attempt.settled && !attempt.slow) own.fail(`${attempt.what} outlived the close`);
+  const left = (): Attempt[] => attempts.filter(({ settled, slow }) => !settled && !slow);
+  for (const { what, calls } of left()) if (calls.length > 0) own.fail(`${what} outlived the close`);
   // A stop or restart looks every 20 ms whether its calls have ended.
   await own.loop.sleep(20);
-  for (const attempt of attempts) if (!attempt.settled && !attempt.slow) own.fail(`${attempt.what} outlived the close`);
+  for (const { what } of left()) own.fail(`${what} outlived the close`);
   await own.loop.sleep(TICK_MS);
   if (own.loop.armed.store > 0) own.fail(`${own.loop.armed.store} timers outlived the close`);
   // Later callers find a closed store.
