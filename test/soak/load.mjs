@@ -130,6 +130,8 @@ export class Tally {
   /** Failures with `executed: 'no'`: they may have ended before they became a call. */
   early = 0;
   errors = {};
+  /** Failures of services that were given up for a time, by service. */
+  down = {};
   /** `{ id, tool, said }` of each side effect, `said` being `executed`. */
   effects = [];
   /** What must not happen, the first hundred. */
@@ -171,6 +173,7 @@ export class Tally {
     this.errors[error.code] = (this.errors[error.code] ?? 0) + 1;
     if (!['no', 'yes', 'unknown'].includes(error.executed)) this.violation(`executed ${error.executed}`);
     if (error.executed === 'no') this.early++;
+    if (error.code === 'SERVICE_DOWN') this.down[error.service] = (this.down[error.service] ?? 0) + 1;
     if (!codes.includes(error.code) && !BY_CHAOS.has(error.code))
       this.violation(`unexpected: ${error.code}: ${error.message}`);
   }

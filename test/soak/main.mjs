@@ -161,6 +161,8 @@ function report() {
       .map(([code, count]) => `${code} ${count}`)
       .join(', ') || 'none',
   );
+  const down = Object.entries(tally.down).map(([name, count]) => `${name} ${count}`);
+  if (down.length > 0) line('SERVICE_DOWN', down.join(', '));
   line('kills', `${kills}`);
   line('cache', `${stats.cache.hits} hits, ${stats.cache.misses} misses`);
   line('ledger', ledgerLine);
