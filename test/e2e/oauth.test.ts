@@ -2,6 +2,8 @@
 
 import { generateKeyPairSync } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { expect, it, vi } from 'vitest';
 import { isStoreError, MCPStore, type OpenOptions, type ServiceConfig, StoreError } from '../../src/index.js';
@@ -159,6 +161,17 @@ it('refreshes once for all that wait (F26)', async () => {
   const next = await open(server, stateDir);
   await echo(next);
   expect(server.grants('refresh_token')).toHaveLength(1);
+});
+
+it('asks once for all that wait in memory too, and again for the next refusal (F26)', async () => {
+  const server = await OAuthServer.start({ clients: ROBOT });
+  const store = await open(server, null, MACHINE);
+  await echo(store);
+  for (let round = 2; round <= 3; round++) {
+    server.access.clear();
+    await Promise.all(Array.from({ length: 50 }, () => echo(store)));
+    expect(server.tokenRequests).toHaveLength(round);
+  }
 });
 
 it('refreshes once for two processes, where a refresh token is good for one use', async () => {
@@ -511,4 +524,54 @@ it('tells no secret in errors, events, logs, stats or its configuration (canary)
   const text = told.map((one) => (typeof one === 'string' ? one : JSON.stringify(one))).join('\n');
   expect(server.secrets.length).toBeGreaterThan(5);
   expect(server.secrets.filter((secret) => text.includes(secret))).toEqual([]);
+});
+
+it('signs the requests of a legacy SSE service too, and refreshes for them', async () => {
+  const server = await OAuthServer.start({ clients: ROBOT });
+  let events: ServerResponse | undefined;
+  const sse = createServer((request, response) => {
+    const known = server.access.has(request.headers.authorization?.slice(7) ?? '');
+    const metadata = `resource_metadata="${server.origin}/.well-known/oauth-protected-resource/mcp"`;
+    if (!known) {
+      response.writeHead(401, { 'www-authenticate': `Bearer ${metadata}` }).end();
+      return;
+    }
+    if (request.method === 'GET') {
+      events = response.writeHead(200, { 'content-type': 'text/event-stream' });
+      events.write('event: endpoint\ndata: /messages\n\n');
+      return;
+    }
+    let text = '';
+    request.on('data', (chunk) => {
+      text += chunk;
+    });
+    request.on('end', () => {
+      const { id, method, params } = JSON.parse(text);
+      const results: Record<string, object> = {
+        initialize: {
+          protocolVersion: params?.protocolVersion,
+          capabilities: { tools: {} },
+          serverInfo: { name: 's', version: '1' },
+        },
+        'tools/list': { tools: [{ name: 'echo', inputSchema: { type: 'object' } }] },
+        'tools/call': { content: [] },
+      };
+      response.writeHead(202).end();
+      if (id !== undefined)
+        events?.write(
+          `event: message\ndata: ${JSON.stringify({ jsonrpc: '2.0', id, result: results[method] ?? {} })}\n\n`,
+        );
+    });
+  });
+  await new Promise<void>((resolve) => sse.listen(0, '127.0.0.1', resolve));
+  afterwards(() => sse.close() && sse.closeAllConnections());
+  const url = `http://127.0.0.1:${(sse.address() as AddressInfo).port}/sse`;
+  server.resourceMetadata = { resource: url, authorization_servers: [server.origin] };
+  const services = { peer: { type: 'sse' as const, url, mcpstore: { auth: MACHINE } } };
+  const store = await MCPStore.open({ stateDir: null, services });
+  afterwards(() => store.close({ drainMs: 0 }));
+  await echo(store);
+  server.access.clear();
+  await echo(store);
+  expect(server.tokenRequests).toHaveLength(2);
 });
