@@ -89,7 +89,9 @@ async function trial(folder, from, figures) {
     return saved;
   });
   // A dead process keeps nobody waiting.
-  await new ConfigFile(join(folder, 'mcp.json')).edit((edit) => edit.set(['trial'], from));
+  await new ConfigFile(join(folder, 'mcp.json'))
+    .edit((edit) => edit.set(['trial'], from))
+    .catch((error) => wrong.push(error.message));
   figures.longestWaitMs = Math.max(figures.longestWaitMs, Math.round(performance.now() - since));
   return { wrong, next: saved + 2 };
 }
@@ -107,8 +109,13 @@ async function run(trials) {
       figures.trials++;
       const { wrong, next } = await trial(folder, from, figures);
       from = next;
-      if (wrong.length > 0) figures.damaged++;
-      figures.problems.push(...wrong.slice(0, 5));
+      if (wrong.length === 0) continue;
+      figures.damaged++;
+      figures.problems.push(...wrong.slice(0, 5 - figures.problems.length));
+      // Nobody could go on from there.
+      rmSync(folder, { recursive: true });
+      mkdirSync(folder);
+      from = 1;
     }
     const left = readdirSync(folder, { recursive: true }).filter(isLeft);
     figures.leftBehind += left.length;
