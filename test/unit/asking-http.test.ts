@@ -245,10 +245,10 @@ describe('a modern server', () => {
         signals.push(signal);
         return new Promise(() => {});
       },
-      performance: { connectionPool: { readTimeoutMs: 50 } },
+      performance: { connectionPool: { readTimeoutMs: 2_000 } },
     });
     server.rounds = [1, 2].map(() => ({ inputRequests: { one: question() } }));
-    const error = await failure(s.callTool('s__rounds', {}, { timeoutMs: 500 }));
+    const error = await failure(s.callTool('s__rounds', {}, { timeoutMs: 3_000 }));
     expect(error).toMatchObject({
       code: 'TIMEOUT',
       executed: 'unknown',
