@@ -45,7 +45,7 @@ const secretsIn = (server: OAuthServer, text: string): string[] => server.secret
 
 it('signs in with the browser; the next command has the tokens; signs out', async () => {
   const server = await OAuthServer.start();
-  server.options.metadata = { authorization_endpoint: `${server.origin}/authorize?q=$(touch pwned)&r=\`touch pwned\`` };
+  server.options.metadata = { authorization_endpoint: `${server.origin}/authorize/$(touch pwned);touch pwned` };
   await ok('add', 'wiki', server.url);
   const refused = await run(['call', 'wiki', 'echo']);
   expect(refused).toMatchObject({ code: 9, stdout: '' });
@@ -55,7 +55,7 @@ it('signs in with the browser; the next command has the tokens; signs out', asyn
 
   const login = await run(['auth', 'login', 'wiki', '--json'], { env });
   expect(login, login.stderr).toMatchObject({ code: 0 });
-  expect(login.stderr).toContain(`Sign in here: ${server.origin}/authorize?`);
+  expect(login.stderr).toContain(`Sign in here: ${server.origin}/authorize/`);
   expect(JSON.parse(login.stdout)).toMatchObject({
     services: [{ service: 'wiki', url: server.url, signedIn: true, refreshable: true, issuer: server.origin }],
   });

@@ -39,9 +39,9 @@ const ROBOT = { robot: { secret: 'CANARY-robot-secret-1' } };
 const keptIn = (stateDir: string): string => readFileSync(join(stateDir, 'auth.json'), 'utf8');
 
 /** A person has signed in, and the tokens are kept. */
-async function signedIn(server: OAuthServer): Promise<string> {
+async function signedIn(server: OAuthServer, auth?: Auth): Promise<string> {
   const stateDir = await tempDir();
-  const store = await open(server, stateDir);
+  const store = await open(server, stateDir, auth);
   await store.auth.login('peer', { onAuthorize: server.agree });
   await store.close();
   return stateDir;
@@ -288,20 +288,22 @@ it('gives up on a server that refuses every token', async () => {
   expect(server.tokenRequests.length).toBeLessThanOrEqual(4);
 });
 
-it('shows another authorization server nothing of the one before', async () => {
-  const server = await OAuthServer.start();
-  const stateDir = await signedIn(server);
-  const other = await OAuthServer.start();
-  const store = await open(server, stateDir);
-  // The service has moved to another authorization server: nothing of the old one is shown to it.
-  const moved = { resource: server.url, authorization_servers: [other.origin] };
-  server.resourceMetadata = moved;
+it.each([
+  ['a client that registered itself', undefined],
+  ['a client of the configuration', { ...MACHINE, type: 'authorization_code' } as const],
+])('shows another authorization server nothing of the one before: %s', async (_, auth) => {
+  const server = await OAuthServer.start({ clients: ROBOT });
+  const other = await OAuthServer.start({ clients: ROBOT });
+  const stateDir = await signedIn(server, auth);
+  const store = await open(server, stateDir, auth);
+  server.resourceMetadata = { resource: server.url, authorization_servers: [other.origin] };
   server.access.clear();
   expect(await failure(echo(store))).toMatchObject({ code: 'AUTH_REQUIRED' });
   expect(other.tokenRequests).toEqual([]);
   await store.auth.login('peer', { onAuthorize: other.agree });
-  expect(other.registrations).toHaveLength(1);
-  expect(JSON.stringify([...other.authorizations, ...other.tokenRequests].map(String))).not.toContain('client-secret');
+  expect(other.registrations).toHaveLength(auth ? 0 : 1);
+  const sent = [...other.authorizations, ...other.tokenRequests.map(({ params }) => params)].map(String).join();
+  expect(sent).not.toMatch(/CANARY-(access|refresh)/);
 });
 
 it('gives a configured secret to the authorization server that it belongs to, and to no other', async () => {
@@ -354,7 +356,8 @@ it('follows no redirect to another origin, neither with a token nor for one (A8)
 
 it('hands on no address that a shell would understand (A8)', async () => {
   const server = await OAuthServer.start();
-  server.options.metadata = { authorization_endpoint: `${server.origin}/authorize?q=$(id)\`id\`';id;'|id` };
+  const path = "/authorize/$(id);'id'|id";
+  server.options.metadata = { authorization_endpoint: `${server.origin}${path}?q=$(id)\`id\`` };
   let opened = '';
   const store = await open(server, null, undefined, {
     onAuthorize: (request) => {
@@ -365,7 +368,8 @@ it('hands on no address that a shell would understand (A8)', async () => {
   await echo(store);
   expect(opened).not.toMatch(/[`$()'"\\;|<>^!\s]/);
   // To the server it says the same.
-  expect(server.authorizations[0]!.get('q')).toBe("$(id)`id`';id;'|id");
+  expect(server.authorizePath).toBe(path);
+  expect(server.authorizations[0]!.get('q')).toBe('$(id)`id`');
 });
 
 it.each([

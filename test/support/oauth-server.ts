@@ -48,6 +48,8 @@ export class OAuthServer {
   readonly registrations: Record<string, unknown>[] = [];
   readonly authorizations: URLSearchParams[] = [];
   readonly revoked: string[] = [];
+  /** Path of the last sign-in, where it was longer than usual. */
+  authorizePath = '';
   /** Every secret that was ever given out. */
   readonly secrets: string[] = [];
   readonly access = new Map<string, Token>();
@@ -121,7 +123,9 @@ export class OAuthServer {
     const json: Json = (value, status = 200, headers = {}) => {
       response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(value));
     };
-    switch (url.pathname) {
+    // Whatever stands behind it, which a browser has to bring here unchanged.
+    if (url.pathname.startsWith('/authorize/')) this.authorizePath = decodeURIComponent(url.pathname);
+    switch (url.pathname.startsWith('/authorize/') ? '/authorize' : url.pathname) {
       case '/mcp':
         return this.#mcp(request, response, body);
       case '/.well-known/oauth-protected-resource/mcp':
@@ -185,6 +189,8 @@ export class OAuthServer {
   async #token(params: URLSearchParams, authorization: string | undefined, json: Json): Promise<void> {
     const grant = params.get('grant_type') ?? '';
     this.tokenRequests.push({ grant, params, authorization });
+    const written = [authorization?.replace('Basic ', ''), params.get('client_assertion'), params.get('code_verifier')];
+    this.secrets.push(...written.filter((one) => typeof one === 'string'));
     await this.hold;
     if (this.tokenFault) {
       // Says all that it was given.
