@@ -10,9 +10,18 @@ const { parse } = createRequire(suite)('yaml');
 /** The suite's program. */
 export const PROGRAM = join(dirname(suite), 'dist', 'index.js');
 
+const requirementsOf = (revision) =>
+  parse(readFileSync(join(dirname(suite), 'requirements', `${revision}.yaml`), 'utf8'));
+
 /** Scenarios for clients that a revision scores. */
 export function scoredBy(revision) {
-  return parse(readFileSync(join(dirname(suite), 'requirements', `${revision}.yaml`), 'utf8')).client;
+  return requirementsOf(revision).client;
+}
+
+/** How many scenarios for clients the suite runs for a revision, scored or not. */
+export function countOf(revision) {
+  const { client, not_scored: others } = requirementsOf(revision);
+  return client.length + others.filter((one) => one.leg === 'client').length;
 }
 
 /** What became of each scenario that ran: its failed checks, how many passed, and the last line of our client. */

@@ -13,7 +13,7 @@ import { build } from '../../scripts/build.mjs';
 import { endRun, markRun } from '../../scripts/lib/leftovers.mjs';
 import { main, root, runNpm, say } from '../../scripts/lib/project.mjs';
 import { EXCEPTIONS } from './exceptions.mjs';
-import { judge, PROGRAM, resultsIn, verdict } from './results.mjs';
+import { countOf, judge, PROGRAM, resultsIn, verdict } from './results.mjs';
 
 /** For everything; also what the suite allows each scenario, whose turn may come late. On a free machine 15 s do. */
 const LIMIT_MS = 160_000;
@@ -70,7 +70,8 @@ async function startClient(env) {
     clearTimeout(timer);
     return code === 0 ? [] : [`the client did not end by itself, but with ${signal ?? code}`];
   };
-  return { env: { MCPSTORE_CONFORMANCE_PORT: String(port) }, end };
+  const expect = (count) => child.connected && child.send(count);
+  return { env: { MCPSTORE_CONFORMANCE_PORT: String(port) }, expect, end };
 }
 
 async function conformance(args) {
@@ -86,6 +87,7 @@ async function conformance(args) {
   try {
     for (const revision of revisions.length > 0 ? revisions : Object.keys(EXCEPTIONS)) {
       const results = join(folder, `conformance-${revision}`);
+      client.expect(countOf(revision));
       await runSuite(node, revision, results, { ...env, ...client.env }, until);
       const found = resultsIn(results);
       rmSync(results, { recursive: true, force: true });
