@@ -10,7 +10,7 @@ import { build } from './build.mjs';
 import { main, root, run, runNode, say } from './lib/project.mjs';
 import { setup } from './setup.mjs';
 
-const SUITES = ['unit', 'contract', 'fuzz', 'faults', 'e2e', 'guard'];
+const SUITES = ['unit', 'contract', 'fuzz', 'sim', 'faults', 'e2e', 'guard'];
 
 const totals = { passed: 0, failed: 0 };
 

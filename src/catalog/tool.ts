@@ -102,7 +102,8 @@ export function factsOf(tool: RawTool, options: ServiceOptions): ToolFacts {
   return {
     repeatable: policy?.repeatable ?? (options.trusted === true && (readOnlyHint || idempotentHint)),
     cacheable: policy?.cache ?? readOnlyHint,
-    readOnly: readOnlyHint,
+    // Whoever says that its results may be kept says that it changes nothing that others read.
+    readOnly: readOnlyHint || policy?.cache === true,
     definition: createHash('sha256').update(text).digest('base64url').slice(0, 16),
     headerParams: text.includes('"x-mcp-header"') ? (headerParams(tool.inputSchema) ?? []) : [],
   };

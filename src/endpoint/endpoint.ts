@@ -333,6 +333,9 @@ export class Endpoint {
 
   #callFailed(error: StoreError, sentAt: number): void {
     const { mayEject } = this.#options;
+    // Where there is nowhere else to go, a refused connect is tried again by the next call: a server that restarts is
+    // back at once. Only what was sent counts for the breaker.
+    if (mayEject === undefined && error.executed === 'no') return;
     const leadsTo = mayEject === undefined ? 'breaker_open' : mayEject() ? 'ejected' : 'degraded';
     this.#send({ type: 'call_failed', error, sentAt, leadsTo });
   }

@@ -195,14 +195,15 @@ export class ResultCache {
     const { scope, service, tool } = flight;
     try {
       const { asked } = call.record;
-      const result = freeze(await this.#past(next, call, flight));
+      const result = await this.#past(next, call, flight);
+      const bytes = frozenSize(result);
       if (call.record.asked > asked) {
         // What its caller answered is nobody else's.
         if (!flight.joiners.give('lead')) this.#landed(key, flight);
         return result;
       }
-      if (this.#flights.get(key) === flight)
-        this.#store(key, { result, scope, service, tool, bytes: sizeOf(result) }, ttlMs);
+      if (this.#flights.get(key) === flight && bytes !== undefined)
+        this.#store(key, { result, scope, service, tool, bytes }, ttlMs);
       this.#landed(key, flight);
       while (flight.joiners.give(result));
       return result;
@@ -237,8 +238,14 @@ export class ResultCache {
   }
 }
 
-function sizeOf(result: CallResult): number {
-  return Buffer.byteLength(JSON.stringify(result));
+/** Freezes it and tells its bytes; undefined where it is nested too deeply to be kept. */
+function frozenSize(result: CallResult): number | undefined {
+  try {
+    return Buffer.byteLength(JSON.stringify(freeze(result)));
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
 }
 
 /** Deeply: what several callers share, none of them can change. */

@@ -82,6 +82,8 @@ describe('leases', () => {
 describe('batches', () => {
   it('say for each entry what became of it, in input order', async () => {
     const store = await storeOf();
+    // Starting is not what is asked here.
+    await store.listTools();
     const cyclic: Record<string, unknown> = {};
     cyclic['self'] = cyclic;
     const seen: (BatchEntry & { index: number })[] = [];

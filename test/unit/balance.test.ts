@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { Gate } from '../../src/_util/gate.js';
 import type { EndpointDefinition } from '../../src/config/definition.js';
 import { OUT_MS, RAMP_MS, TRIP_FAILURES } from '../../src/endpoint/limits.js';
-import type { StoreError } from '../../src/errors.js';
+import { StoreError } from '../../src/errors.js';
 import { type PerformanceOptions, resolvePerformance, type ServiceOptions } from '../../src/options.js';
 import { Path } from '../../src/service/path.js';
 import { fakeCall } from '../support/fake-call.js';
@@ -246,6 +246,20 @@ describe('bad endpoints', () => {
 });
 
 describe('the breaker of a service with one endpoint', () => {
+  it('does not count what was never sent: a server that was away is used as soon as it is back', async () => {
+    const of = replicas([5], { performance: { connectionPool: { maxRetries: 0 } } });
+    await load(of, 2, 1);
+    const [endpoint] = of.path.endpoints;
+    for (let i = 0; i < 3 * TRIP_FAILURES; i++) {
+      const connection = endpoint!.take()!;
+      const refused = new StoreError('CONNECT_FAILED', 'connection refused');
+      const limits = { deadline: of.clock.now() + 1_000, signal: undefined };
+      endpoint!.done(connection, limits, 'call', of.clock.now(), of.clock.now(), refused);
+    }
+    expect(endpoint!.state.name).toBe('ready');
+    await load(of, 2, 1);
+  });
+
   it('fails fast with the time of the next try; then one call probes and the others still fail fast', async () => {
     const of = replicas([5], { performance: { connectionPool: { maxRetries: 0 } } });
     await load(of, 2, 1);

@@ -475,6 +475,14 @@ it('goes with a call that may change something, also where that call is cached b
   expect(cache.stats().entries).toBe(0);
 });
 
+it('A9: a result that is nested a hundred thousand levels deep is passed on, and not kept', async () => {
+  const { ask, cache } = shelf();
+  let deep: Result = {};
+  for (let i = 0; i < 100_000; i++) deep = { deep };
+  expect((await ask({}, deep)).got).toBe(deep);
+  expect(cache.stats().entries).toBe(0);
+});
+
 function watchEnd(promise: Promise<unknown>): Promise<void> {
   watch(promise);
   return promise.then(
