@@ -20,7 +20,7 @@ describe('policies', () => {
     [
       {},
       { tools: { read: { cache: true, repeatable: true } } },
-      { repeatable: true, cacheable: true, readOnly: false },
+      { repeatable: true, cacheable: true, readOnly: true },
     ],
     [
       { readOnlyHint: true },
