@@ -2,10 +2,8 @@
 
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** A look at all processes serves every group that asks within so many milliseconds: closing ends many at a time. */
-const LOOK_MS = 5;
-
-let looked: { at: number; groups: ReadonlySet<number> } | undefined;
+/** Living members that were seen, by group: looking at all processes takes milliseconds, at a few next to nothing. */
+const seen = new Map<number, readonly string[]>();
 
 /**
  * Has the group a member that lives? A zombie does not. Ask only once the leader has ended, and until the first no: from
@@ -15,29 +13,27 @@ export function groupLives(group: number): boolean {
   try {
     process.kill(-group, 0);
   } catch (error) {
+    seen.delete(group);
     // EPERM: they live, and are not ours to signal.
     return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
   if (process.platform !== 'linux') return true;
   // The kernel counts zombies in, which nobody may ever reap where a container's first process does not.
-  const now = performance.now();
-  if (looked === undefined || now - looked.at > LOOK_MS) looked = { at: now, groups: livingGroups() };
-  return looked.groups.has(group);
+  const isMember = (pid: string): boolean => {
+    const [state, , its] = statOf(pid) ?? [];
+    return Number(its) === group && state !== 'Z' && state !== 'X';
+  };
+  let members = (seen.get(group) ?? []).filter(isMember);
+  if (members.length === 0)
+    members = readdirSync('/proc').filter((name) => name.charCodeAt(0) <= 0x39 && isMember(name));
+  if (members.length === 0) seen.delete(group);
+  else seen.set(group, members);
+  return members.length > 0;
 }
 
 /** When the process started, in clock ticks since boot; undefined where it is gone or the system has no /proc. */
 export function startTimeOf(pid: number): string | undefined {
   return statOf(pid)?.[19];
-}
-
-function livingGroups(): Set<number> {
-  const groups = new Set<number>();
-  for (const name of readdirSync('/proc')) {
-    if (name.charCodeAt(0) > 0x39) continue;
-    const [state, , group] = statOf(name) ?? [];
-    if (state !== undefined && state !== 'Z' && state !== 'X') groups.add(Number(group));
-  }
-  return groups;
 }
 
 /** Fields of /proc/<pid>/stat (proc(5)) from the state on: state, parent, group … The start time is number 19. */

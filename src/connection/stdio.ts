@@ -17,6 +17,8 @@ const PIECE_BYTES = 2 * 1024;
 const NEWLINE = 0x0a;
 /** From SIGTERM to SIGKILL for what a server that crashed left behind: its successor starts soon. */
 const AFTER_CRASH_MS = 500;
+/** From the end of a pipe or process to the end of the channel: time to read what is left, and to learn the exit. */
+const EXIT_MS = 50;
 /** What is shown of a line of noise, and of stderr in an error. */
 const NOISE_CHARS = 512;
 const STDERR_CHARS = 2_048;
@@ -61,6 +63,7 @@ export class StdioChannel implements Channel {
   readonly #unread: Buffer[] = [];
   #flushing = false;
   #blocked: Timer | undefined;
+  #losing: Timer | undefined;
   #closed = false;
   #envelope: Readonly<Record<string, unknown>> | undefined;
   #reason: Error | undefined;
@@ -122,20 +125,21 @@ export class StdioChannel implements Channel {
     const server = await ServerProcess.start(this.#options);
     this.#process = server;
     const { stdin, stdout } = server.child;
-    void server.ended.then(() => this.#stderr.end());
     stdout!.on('data', (chunk: Buffer) => this.#read(chunk));
     stdout!.on('error', () => {});
-    // EPIPE is the child's end seen from here; its exit says more and follows at once.
     stdin!.on('error', () => {});
     stdin!.on('drain', () => this.#drained());
-    server.child.once('exit', () => {
-      // What the child wrote before it ended is still in the pipe: read it first, but do not wait for a grandchild
-      // that keeps the pipe open.
-      const timer = this.#options.clock.after(50, () => this.#lost());
-      void server.ended.then(() => {
-        timer.cancel();
-        this.#lost();
-      });
+    // What the child wrote before it ended is still in the pipe: read it first, but do not wait for a grandchild that
+    // keeps the pipe open. A pipe that is closed (EPIPE) is the child's end seen from here; its exit says more, and
+    // mostly follows at once.
+    const soon = (): void => {
+      if (!this.#closed) this.#losing ??= this.#options.clock.after(EXIT_MS, () => this.#lost());
+    };
+    for (const end of [stdin!, stdout!]) end.once('close', soon);
+    server.child.once('exit', soon);
+    void server.ended.then(() => {
+      this.#stderr.end();
+      this.#lost();
     });
     if (this.#closed) await server.stop(this.#options.stopTimeoutMs);
   }
@@ -258,9 +262,11 @@ export class StdioChannel implements Channel {
   #lost(): void {
     const server = this.#process!;
     const tail = this.lastWords;
-    this.#end(new Error(`the server ${server.exitText()}${tail ? `; stderr: ${tail}` : ''}`));
+    const what = server.exited ? server.exitText() : 'closed its stdin or stdout and goes on running';
+    this.#end(new Error(`the server ${what}${tail ? `; stderr: ${tail}` : ''}`));
     // It may have left others in its group, which may yet want to put something in order.
-    void server.stop(Math.min(AFTER_CRASH_MS, this.#options.stopTimeoutMs));
+    const { stopTimeoutMs } = this.#options;
+    void server.stop(server.exited ? Math.min(AFTER_CRASH_MS, stopTimeoutMs) : stopTimeoutMs);
   }
 
   #end(reason: Error): void {
@@ -268,6 +274,7 @@ export class StdioChannel implements Channel {
     this.#closed = true;
     this.#reason = reason;
     this.#blocked?.cancel();
+    this.#losing?.cancel();
     this.#lines = [];
     this.#owners = [];
     this.#handing = [];

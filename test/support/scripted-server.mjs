@@ -206,6 +206,7 @@ const EXTRA = {
     for (let left = bytes; left > 0; left -= chunk.length)
       if (!process.stdout.write(chunk)) await new Promise((resolve) => process.stdout.once('drain', resolve));
     process.stdout.write(where === 'last' ? `"},"jsonrpc":"2.0","id":"${id}"}\n` : '"}}\n');
+    void notify('message', { level: 'info', data: 'huge is written' });
     return where === 'notification' || where === 'noise' ? text('told') : undefined;
   },
   async flood({ bytes }) {
