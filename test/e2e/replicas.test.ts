@@ -53,16 +53,20 @@ describe('replicas', () => {
       await load(store, 8, 4);
       await allReady(store, delays.length);
       await load(store, 100, 16);
-      const found = p99(await load(store, 800, 16));
+      const found = p99(await load(store, 500, 16));
       await store.close();
       return found;
     };
-    // The better of two: other work on the machine makes every answer late, and is not what is asked here.
-    const run = async (...args: Parameters<typeof once>): Promise<number> =>
-      Math.min(await once(...args), await once(...args));
-    const good = await run([50, 50, 50], 'power-of-two');
-    expect(await run([50, 50, 50, 500], 'power-of-two')).toBeLessThanOrEqual(1.5 * good);
-    expect(await run([50, 50, 50, 500], 'round-robin')).toBeGreaterThan(1.5 * good);
+    // Other work on the machine makes every answer late; a strategy that is no good is so each time.
+    const figures: number[][] = [];
+    for (let i = 0; i < 3; i++) {
+      const good = await once([50, 50, 50], 'power-of-two');
+      const one = await once([50, 50, 50, 500], 'power-of-two');
+      const turns = await once([50, 50, 50, 500], 'round-robin');
+      figures.push([good, one, turns]);
+      if (one <= 1.5 * good && turns > 1.5 * good) return;
+    }
+    expect.fail(`p99 in ms of three good ones, with a slow one, with a slow one in turns: ${JSON.stringify(figures)}`);
   });
 
   it('with 1 of 4 dead from the start, no call fails', async () => {

@@ -17,11 +17,7 @@ describe('policies', () => {
     [{ readOnlyHint: true }, { trusted: true }, { repeatable: true, cacheable: true, readOnly: true }],
     [{ idempotentHint: true }, { trusted: true }, { repeatable: true, cacheable: false, readOnly: false }],
     [{}, { trusted: true }, { repeatable: false, cacheable: false, readOnly: false }],
-    [
-      {},
-      { tools: { read: { cache: true, repeatable: true } } },
-      { repeatable: true, cacheable: true, readOnly: true },
-    ],
+    [{}, { tools: { read: { cache: true, repeatable: true } } }, { repeatable: true, cacheable: true, readOnly: true }],
     [
       { readOnlyHint: true },
       { trusted: true, tools: { read: { cache: false, repeatable: false } } },
