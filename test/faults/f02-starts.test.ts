@@ -93,7 +93,7 @@ describe('F2, F3, F4: what failed is told apart', () => {
     ],
     [
       'silence',
-      () => ({ command: 'sh', args: ['-c', 'echo waiting for the database >&2; exec cat > /dev/null'] }),
+      () => ({ command: 'sh', args: ['-c', 'echo waiting for the database >&2; exec sleep 60'] }),
       'START_FAILED',
       /within 1000 ms \(the process runs but does not answer initialize\); stderr: waiting for the database$/,
       { timeoutMs: 1_000 },
