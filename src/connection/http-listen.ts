@@ -17,6 +17,8 @@ const MAX_DELAY_MS = 30_000;
 const MIN_DELAY_MS = 100;
 /** A stream that held for so long was a good one, even if the server had nothing to say. */
 const GOOD_STREAM_MS = 30_000;
+/** So long a connection that can be asked waits for the stream on which it may be. */
+const SETTLE_MS = 1_000;
 
 export class ListenStream {
   readonly link: HttpLink;
@@ -29,9 +31,26 @@ export class ListenStream {
   #openedAt: number | undefined;
   #everOpen = false;
   #renewals = 0;
+  #onSettled: (() => void) | undefined;
 
   constructor(link: HttpLink) {
     this.link = link;
+  }
+
+  /**
+   * Starts it, and settles when the first try has come to something or failed, after a second at the latest. A server
+   * that asks on this stream, and not on the one of a call, would ask nobody before it is there.
+   */
+  settled(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.link.clock.after(SETTLE_MS, () => this.#onSettled?.());
+      this.#onSettled = () => {
+        this.#onSettled = undefined;
+        timer.cancel();
+        resolve();
+      };
+      this.start();
+    });
   }
 
   start(): void {
@@ -43,6 +62,7 @@ export class ListenStream {
 
   stop(): void {
     this.#stopped = true;
+    this.#onSettled?.();
     this.#timer?.cancel();
     this.#exchange?.stop();
   }
@@ -52,6 +72,7 @@ export class ListenStream {
     // Without an id the server cannot know what we missed.
     if (this.#everOpen && this.#lastEventId === undefined) this.link.tell(this.link.options.onGap);
     this.#everOpen = true;
+    this.#onSettled?.();
     this.#renewals = 0;
   }
 
@@ -68,6 +89,7 @@ export class ListenStream {
    */
   lost(retryMs: number | undefined, onceMs?: number): void {
     if (this.#stopped) return;
+    this.#onSettled?.();
     const { link } = this;
     if (retryMs !== undefined) this.#retryMs = retryMs;
     if (this.#openedAt !== undefined && link.clock.now() - this.#openedAt >= GOOD_STREAM_MS) this.#tries = 0;

@@ -26,6 +26,8 @@ export class HttpChannel implements Channel {
   readonly #link: HttpLink;
   readonly #pending: Pending;
   #started = false;
+  /** The handshake declared that the server may ask something. */
+  #asked = false;
   #closing: Promise<void> | undefined;
   #cancellations = 0;
 
@@ -88,6 +90,7 @@ export class HttpChannel implements Channel {
   async send(message: JSONRPCMessage, options?: TransportSendOptions): Promise<void> {
     if (this.#link.closeReason) throw this.#ended();
     const { method, params } = message as { method?: string; params?: Record<string, unknown> };
+    if (method === 'initialize') this.#asked = Object.keys(params?.['capabilities'] ?? {}).length > 0;
     try {
       await sendMessage(this.#link, message, options);
     } catch (error) {
@@ -99,7 +102,8 @@ export class HttpChannel implements Channel {
     if (method === 'notifications/initialized' && !this.#link.listening && !this.#link.closeReason) {
       const listening = new ListenStream(this.#link);
       this.#link.listening = listening;
-      listening.start();
+      if (this.#asked) await listening.settled();
+      else listening.start();
     }
   }
 
