@@ -48,6 +48,7 @@ export class Endpoint {
   #readyAt = 0;
   #timer: Timer | undefined;
   #drainEnd = Number.POSITIVE_INFINITY;
+  #drains = 0;
   #restarts = 0;
   #restarting: Promise<void> | undefined;
   #closed = false;
@@ -285,6 +286,7 @@ export class Endpoint {
   /** Where it is asked for twice, the shorter time counts. */
   #drain(drainMs: number): Promise<void> {
     this.#drainEnd = Math.min(this.#drainEnd, this.#clock.now() + drainMs);
+    this.#drains++;
     return new Promise<void>((resolve) => {
       const look = (): void => {
         const left = this.#drainEnd - this.#clock.now();
@@ -294,7 +296,7 @@ export class Endpoint {
       };
       look();
     }).finally(() => {
-      this.#drainEnd = Number.POSITIVE_INFINITY;
+      if (--this.#drains === 0) this.#drainEnd = Number.POSITIVE_INFINITY;
     });
   }
 

@@ -16,7 +16,12 @@ interface Bench {
   endpoint: Endpoint;
   states: EndpointState['name'][];
   wait(forMs?: number): Promise<Connection>;
-  request(connection: Connection, method?: string, params?: Record<string, unknown>): Promise<Record<string, unknown>>;
+  request(
+    connection: Connection,
+    method?: string,
+    params?: Record<string, unknown>,
+    forMs?: number,
+  ): Promise<Record<string, unknown>>;
 }
 
 function bench(pool: ConnectionPoolOptions = {}): Bench {
@@ -41,8 +46,8 @@ function bench(pool: ConnectionPoolOptions = {}): Bench {
     endpoint,
     states,
     wait: (forMs = 30_000) => endpoint.wait({ deadline: clock.now() + forMs, signal: undefined }, forMs),
-    request: (connection, method = 'tools/call', params = { name: 'echo', arguments: {} }) =>
-      connection.request(method, params, { deadline: clock.now() + 10_000, timeoutMs: 10_000, silenceMs: 0 }),
+    request: (connection, method = 'tools/call', params = { name: 'echo', arguments: {} }, forMs = 10_000) =>
+      connection.request(method, params, { deadline: clock.now() + forMs, timeoutMs: forMs, silenceMs: 0 }),
   };
 }
 
@@ -359,6 +364,21 @@ describe('a command that may download its program first', () => {
 });
 
 describe('closing', () => {
+  it('a stop with less time ends a restart’s wait as well, though it looks a moment later', async () => {
+    const { clock, server, endpoint, request } = bench();
+    server.tools = { slow: { delayMs: 300_000 } };
+    endpoint.use();
+    await settle();
+    const connection = endpoint.take()!;
+    const lost = failure(request(connection, 'tools/call', { name: 'slow', arguments: {} }, 300_000));
+    const restarted = watch(endpoint.restart(60_000));
+    await clock.advance(7);
+    const stopped = watch(endpoint.stop(1_000));
+    await clock.advance(1_100);
+    expect([restarted.settled, stopped.settled, server.open.size]).toEqual([true, true, 0]);
+    expect(await lost).toMatchObject({ code: 'OUTCOME_UNKNOWN' });
+  });
+
   it('simulation seed 111: a second close with less time ends what the first one still waits for', async () => {
     const { clock, server, endpoint, wait, request } = bench();
     server.tools = { slow: { delayMs: 9_000 } };
