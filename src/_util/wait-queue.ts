@@ -86,6 +86,9 @@ export class WaitQueue<T> {
     else this.#first = waiter.after;
     if (waiter.after) waiter.after.before = waiter.before;
     else this.#last = waiter.before;
+    // A link that stays makes each waiter that the collector took for old keep all that came after it.
+    waiter.before = undefined;
+    waiter.after = undefined;
     this.#size--;
     waiter.timer?.cancel();
     waiter.offAbort?.();

@@ -167,9 +167,9 @@ class Running implements Watcher {
 /** Requests for which the server may ask, if it does not say for which by a progress token of ours. */
 function ownersOf(params: Record<string, unknown>, pending: Pending): PendingRequest[] {
   const token = objectOf(params['_meta'])['progressToken'];
-  const named = typeof token === 'string' ? pending.get(token) : undefined;
+  const named = pending.get(token);
   if (named?.options.ask && named.sent) return [named];
-  return [...pending.values()].filter(({ options, sent }) => sent && options.ask !== undefined);
+  return pending.all().filter(({ options, sent }) => sent && options.ask !== undefined);
 }
 
 function objectOf(value: unknown): Record<string, unknown> {

@@ -157,6 +157,8 @@ export abstract class Exchange implements SocketUser {
   #finish(report?: () => void): void {
     if (this.#over) return;
     this.#over = true;
+    // Through it undici's state of this exchange leads to that of the next: kept, they would only die all together.
+    this.#controller = undefined;
     this.#writeTimer?.cancel();
     try {
       report?.();

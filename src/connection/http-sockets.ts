@@ -208,7 +208,7 @@ export class SocketPool {
 
 /** First in, first out, and anyone may leave. Who left is skipped, and cleared away before such gaps prevail. */
 class Line {
-  #items: SocketUser[] = [];
+  #items: (SocketUser | undefined)[] = [];
   #head = 0;
   readonly #left = new Set<SocketUser>();
 
@@ -226,7 +226,7 @@ class Line {
     exchange.waiting = false;
     this.#left.add(exchange);
     if (this.#left.size * 2 > this.#items.length - this.#head) {
-      this.#items = this.#items.slice(this.#head).filter((item) => !this.#left.has(item));
+      this.#items = this.#items.slice(this.#head).filter((item) => !this.#left.has(item!));
       this.#head = 0;
       this.#left.clear();
     }
@@ -235,7 +235,9 @@ class Line {
 
   shift(): SocketUser | undefined {
     while (this.#head < this.#items.length) {
-      const item = this.#items[this.#head++]!;
+      const item = this.#items[this.#head]!;
+      // Kept here, it and its answer would outlive the collections that end short lives cheaply.
+      this.#items[this.#head++] = undefined;
       if (this.#head > 1024 && this.#head * 2 > this.#items.length) {
         this.#items = this.#items.slice(this.#head);
         this.#head = 0;

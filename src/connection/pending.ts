@@ -6,6 +6,7 @@ import type { Clock, Timer } from '../_util/clock.js';
 import { StoreError } from '../errors.js';
 import type { RequestOptions, RpcResult } from './channel.js';
 import { GivenUp } from './given-up.js';
+import { OpenRequests } from './open-requests.js';
 
 /** One request under way. */
 export interface PendingRequest {
@@ -42,13 +43,12 @@ export interface RpcAnswer {
 }
 
 export class Pending {
-  readonly #requests = new Map<string, PendingRequest>();
+  readonly #requests = new OpenRequests<PendingRequest>();
   readonly #clock: Clock;
   readonly #cancel: (request: PendingRequest, reason: string) => void;
   readonly #shown: (error: Error) => Error;
   /** Whose requests were sent and given up. */
   readonly givenUp: GivenUp;
-  #nextId = 0;
   #timer: Timer | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
   /** Answers to nobody: late, doubled or invented ones. */
@@ -73,16 +73,17 @@ export class Pending {
     return this.#requests.size;
   }
 
-  values(): IterableIterator<PendingRequest> {
-    return this.#requests.values();
+  /** All of them, the oldest first. */
+  all(): PendingRequest[] {
+    return this.#requests.all();
   }
 
   /** Is a request with this id under way? */
   has(id: string): boolean {
-    return this.#requests.has(id);
+    return this.#requests.get(id) !== undefined;
   }
 
-  get(id: string): PendingRequest | undefined {
+  get(id: unknown): PendingRequest | undefined {
     return this.#requests.get(id);
   }
 
@@ -93,7 +94,7 @@ export class Pending {
   }
 
   answered(request: PendingRequest, watcher: Watcher): void {
-    if (!request.asked?.delete(watcher) || !this.#requests.has(request.id)) return;
+    if (!request.asked?.delete(watcher) || !this.has(request.id)) return;
     request.lastSeen = this.#clock.now();
     this.#arm(dueOf(request, request.lastSeen));
   }
@@ -106,7 +107,7 @@ export class Pending {
       const now = this.#clock.now();
       if (options.deadline <= now) return reject(timedOut(options, 'before it was sent', 'no'));
       const request: PendingRequest = {
-        id: `c${this.#nextId++}`,
+        id: this.#requests.newId(),
         method,
         options,
         sent: false,
@@ -117,7 +118,7 @@ export class Pending {
         offAbort: undefined,
         asked: undefined,
       };
-      this.#requests.set(request.id, request);
+      this.#requests.add(request);
       if (signal)
         request.offAbort = onAbort(signal, () =>
           this.#giveUp(request, cancelled(signal, executed(request)), 'cancelled by the caller'),
@@ -135,7 +136,7 @@ export class Pending {
 
   /** Settles the request that `answer` belongs to; false where none is waiting for it. */
   settle(answer: RpcAnswer): boolean {
-    const request = this.#requests.get(answer.id as string);
+    const request = this.#requests.get(answer.id);
     if (request === undefined) {
       this.ignored++;
       return false;
@@ -150,7 +151,7 @@ export class Pending {
 
   /** Hands progress to the request with this token; false where it is not one of ours. */
   progress(token: unknown, progress: Progress): boolean {
-    const request = typeof token === 'string' ? this.#requests.get(token) : undefined;
+    const request = this.#requests.get(token);
     if (request === undefined) return false;
     request.lastSeen = this.#clock.now();
     try {
@@ -163,33 +164,32 @@ export class Pending {
 
   /** Ends one request with an error. Idempotent. */
   fail(request: PendingRequest, error: Error): void {
-    if (this.#requests.get(request.id) !== request) return;
-    this.#remove(request);
-    request.reject(this.#shown(error));
+    if (this.#remove(request)) request.reject(this.#shown(error));
   }
 
   /** Tells the server that nobody waits any more for what was sent; `failAll` then tells the callers. */
   cancelAll(reason: string): void {
-    for (const request of this.#requests.values()) if (request.sent) this.#cancel(request, reason);
+    for (const request of this.#requests.all()) if (request.sent) this.#cancel(request, reason);
   }
 
   /** Ends every request: `reason` is the cause, what was not sent is `CONNECT_FAILED`, the rest `OUTCOME_UNKNOWN`. */
   failAll(reason: Error): void {
-    for (const request of [...this.#requests.values()]) this.fail(request, connectionLost(request, reason));
+    for (const request of this.#requests.all()) this.fail(request, connectionLost(request, reason));
     this.#timer?.cancel();
     this.#timer = undefined;
     this.#timerAt = Number.POSITIVE_INFINITY;
   }
 
-  #remove(request: PendingRequest): void {
-    this.#requests.delete(request.id);
+  /** False where it was not under way any more. */
+  #remove(request: PendingRequest): boolean {
+    if (!this.#requests.delete(request)) return false;
     request.offAbort?.();
     if (request.asked) for (const watcher of [...request.asked]) watcher.over(request);
+    return true;
   }
 
   #giveUp(request: PendingRequest, error: StoreError, reason: string): void {
-    if (this.#requests.get(request.id) !== request) return;
-    this.#remove(request);
+    if (!this.#remove(request)) return;
     request.stop?.();
     if (request.sent) {
       if (request.options.ask) this.givenUp.add(request.options.ask);
@@ -209,7 +209,7 @@ export class Pending {
     this.#timerAt = Number.POSITIVE_INFINITY;
     const now = this.#clock.now();
     let next = Number.POSITIVE_INFINITY;
-    for (const request of [...this.#requests.values()]) {
+    for (const request of this.#requests.all()) {
       const due = dueOf(request, now);
       if (due > now) next = Math.min(next, due);
       else this.#giveUp(request, timeout(request, now), 'timed out');

@@ -249,7 +249,7 @@ export class StdioChannel implements Channel {
   }
 
   #tooLarge(edges: string): void {
-    const requests = [...this.#pending.values()];
+    const requests = this.#pending.all();
     const id = ownerIn(
       edges,
       requests.map((request) => request.id),

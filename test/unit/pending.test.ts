@@ -39,7 +39,7 @@ describe('requests under way', () => {
   it('give each an id of its own that is no number, and each its own answer', async () => {
     const { pending, open } = table();
     const answers = [open(), open(), open()];
-    const ids = [...pending.values()].map(({ id }) => id);
+    const ids = pending.all().map(({ id }) => id);
     expect(new Set(ids).size).toBe(3);
     for (const id of ids) expect(Number.isNaN(Number(id))).toBe(true);
     for (const id of [...ids].reverse()) expect(pending.settle({ id, result: { for: id } })).toBe(true);
