@@ -11,6 +11,8 @@ import { main, root, run, runNode, say } from './lib/project.mjs';
 import { setup } from './setup.mjs';
 
 const SUITES = ['unit', 'contract', 'fuzz', 'sim', 'faults', 'e2e', 'guard'];
+/** What measures times cannot share the machine with other tests: one file after the other, after all else. */
+const ALONE = ['timing'];
 
 const totals = { passed: 0, failed: 0 };
 
@@ -30,9 +32,14 @@ async function test(args) {
   if (complete)
     await check('types', () => runNode(['node_modules/typescript/bin/tsc', '--noEmit', '-p', 'tsconfig.json']));
   const named = rest.some((arg) => !arg.startsWith('-'));
-  const suites = own.system ? ['system'] : (own.only ?? (named ? [] : SUITES));
-  await suitesPass(own.node, [...suites.map((name) => `test/${name}/`), ...rest]);
+  const suites = own.system ? ['system'] : (own.only ?? (named ? [] : [...SUITES, ...ALONE]));
+  const together = suites.filter((name) => !ALONE.includes(name));
+  const alone = suites.filter((name) => ALONE.includes(name));
+  if (together.length > 0 || named) await suitesPass(own.node, [...folders(together), ...rest]);
+  if (alone.length > 0) await suitesPass(own.node, ['--no-file-parallelism', ...folders(alone), ...rest]);
 }
+
+const folders = (suites) => suites.map((name) => `test/${name}/`);
 
 /** @param work - fails by a throw or an exit code other than 0 */
 async function check(name, work) {

@@ -47,6 +47,8 @@ export interface CatalogParts {
   visible: () => Iterable<[string, Service]>;
   find: (local: string) => Service | undefined;
   cachePrefix: (service: Service, tool: string, definition: string) => string;
+  /** Bounds the search for a name that may be any service's. */
+  callTimeoutMs: () => number;
 }
 
 const LIST_TIMEOUT_MS = 10_000;
@@ -92,7 +94,13 @@ export class ScopeCatalog {
     const owners = prefix === undefined ? [] : servicesWithPrefix(prefix, this.#locals());
     // A name with a service's prefix touches that service alone.
     if (owners.length === 1) return this.#inService(this.#parts.find(owners[0]!)!, owners[0]!, name, options);
-    return this.#everywhere(name, options);
+    if (timeoutMs !== undefined) return this.#everywhere(name, options);
+    const own = this.#parts.callTimeoutMs();
+    return this.#everywhere(name, {
+      ...options,
+      timeoutMs: own,
+      deadline: Math.min(end, this.#parts.clock.now() + own),
+    });
   }
 
   /** Every tool that is visible, in the order of the services and of their own lists. */

@@ -28,6 +28,8 @@ export interface ScopeParts {
   assertOpen: () => void;
   observe: (record: CallRecord) => void;
   batchConcurrency: () => number;
+  /** The store's own, for what belongs to no service yet. */
+  callTimeoutMs: () => number;
 }
 
 /** @throws StoreError `SERVICE_UNKNOWN` */

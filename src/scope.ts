@@ -39,6 +39,7 @@ export class Scope {
       clock: parts.clock,
       visible: parts.visible,
       find: parts.find,
+      callTimeoutMs: parts.callTimeoutMs,
       cachePrefix: (service, tool, definition) =>
         cachePrefix(parts.id, service.name, service.definition?.revision ?? '', tool, definition),
     });

@@ -102,6 +102,7 @@ export class MCPStore extends Scope {
       assertOpen: () => this.#assertOpen(),
       observe: (record) => this.#observe(record),
       batchConcurrency: () => this.effectiveOptions.calls.batchConcurrency,
+      callTimeoutMs: () => this.effectiveOptions.calls.callTimeoutMs,
     };
     super({
       ...shared,

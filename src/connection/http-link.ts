@@ -11,6 +11,7 @@ import { SocketPool } from './http-sockets.js';
 import { deliver } from './messages.js';
 import type { Pending, PendingRequest } from './pending.js';
 import { both, type Redact } from './redact.js';
+import { UnaskedBudget } from './unasked.js';
 
 export interface HttpOptions {
   readonly url: URL;
@@ -60,6 +61,7 @@ export class HttpLink implements Peer, ExchangeLimits {
   readonly options: HttpOptions;
   readonly channel: Channel;
   readonly pending: Pending;
+  readonly #unasked: UnaskedBudget;
   readonly requests: SocketPool;
   readonly side: SocketPool;
   readonly streams: SocketPool;
@@ -83,6 +85,7 @@ export class HttpLink implements Peer, ExchangeLimits {
     this.options = options;
     this.channel = channel;
     this.pending = pending;
+    this.#unasked = new UnaskedBudget(options.clock, channel);
     this.clock = options.clock;
     this.maxMessageBytes = options.maxMessageBytes ?? DEFAULT_MAX_MESSAGE_BYTES;
     this.writeTimeoutMs = options.writeTimeoutMs;
@@ -168,7 +171,7 @@ export class HttpLink implements Peer, ExchangeLimits {
     }
     const messages = messagesOf(value);
     if (messages === undefined) this.tell(this.options.onNoise, this.redact(data.slice(0, 1024)));
-    else deliver(value, this.pending, this.channel, undefined, stream);
+    else deliver(value, this.pending, this.channel, this.#unasked, stream);
     return messages ?? [];
   }
 
@@ -183,7 +186,7 @@ export class HttpLink implements Peer, ExchangeLimits {
     }
     const messages = messagesOf(value);
     if (messages === undefined) return unusable(this, 'answered with JSON that is no message', body);
-    deliver(value, this.pending, this.channel, undefined, stream);
+    deliver(value, this.pending, this.channel, this.#unasked, stream);
     return messages;
   }
 
@@ -245,6 +248,7 @@ export class HttpLink implements Peer, ExchangeLimits {
   end(reason: Error): void {
     if (this.closeReason !== undefined) return;
     this.closeReason = reason;
+    this.#unasked.close();
     this.listening?.stop();
     this.requests.failWaiting(reason, true);
     try {

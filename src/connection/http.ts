@@ -22,6 +22,7 @@ export class HttpChannel implements Channel {
   readonly hasPerRequestStream = true;
   onmessage?: (<T extends JSONRPCMessage>(message: T, extra?: MessageExtraInfo) => void) | undefined;
   onclose?: (() => void) | undefined;
+  onretire?: Channel['onretire'];
   onerror?: ((error: Error) => void) | undefined;
   readonly #link: HttpLink;
   readonly #pending: Pending;

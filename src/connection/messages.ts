@@ -74,7 +74,7 @@ export function deliver(
   value: unknown,
   pending: Pending,
   channel: Pick<Channel, 'onmessage' | 'onerror' | 'asked'>,
-  budget?: UnaskedBudget,
+  budget: UnaskedBudget,
   stream?: PendingRequest,
 ): void {
   if (Array.isArray(value)) {
@@ -87,20 +87,20 @@ export function deliver(
   const message = value as { id?: unknown; method?: unknown; params?: { progressToken?: unknown } };
   if (message.method === undefined) {
     if (typeof message.id === 'string' && (pending.has(message.id) || isOurs(message.id))) {
-      if (!pending.settle(message as RpcAnswer)) budget?.count();
+      if (!pending.settle(message as RpcAnswer)) budget.count();
       return;
     }
     // It may be what the SDK waits for, and so passes in any case.
-    budget?.count();
+    budget.count();
   } else {
     if (message.method === 'notifications/progress') {
       const { progressToken, ...progress } = (message.params ?? {}) as { progressToken?: unknown };
       if (typeof progressToken === 'string') {
-        if (!pending.progress(progressToken, progress as Progress)) budget?.count();
+        if (!pending.progress(progressToken, progress as Progress)) budget.count();
         return;
       }
     }
-    if (budget?.take(message, message.id === undefined) === false) return;
+    if (budget.take(message, message.id === undefined) === false) return;
     if (channel.asked?.take(message, pending, stream)) return;
   }
   handOn(value as JSONRPCMessage, channel);

@@ -1,6 +1,7 @@
 /**
- * Knows whether there is room to load code that is loaded when it is first needed. Node remembers an import that failed
- * for as long as the process runs, so one that would fail for want of file descriptors must not be begun.
+ * Knows when this machine or process is full, and whether there is room to load code that is loaded when it is first
+ * needed: Node remembers an import that failed for as long as the process runs, so one that would fail for want of file
+ * descriptors must not be begun.
  */
 
 import { closeSync, openSync } from 'node:fs';
@@ -9,6 +10,14 @@ import { StoreError } from '../errors.js';
 
 /** The SDK's client and what it needs are about a hundred files, which are read at the same time. */
 const DESCRIPTORS = 160;
+
+/** The system lacks something for the moment. */
+const SHORTAGES: readonly unknown[] = ['EAGAIN', 'EMFILE', 'ENFILE', 'ENOMEM'];
+
+/** Is this the code of a lack that passes by itself, and of which no server is guilty? */
+export function isShortage(errno: unknown): boolean {
+  return SHORTAGES.includes(errno);
+}
 
 const loaded = new Set<string>();
 

@@ -3,9 +3,7 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { StoreError } from '../errors.js';
-
-/** The system lacks something for the moment; all else stays wrong until somebody repairs it. */
-const PASSING: readonly (string | undefined)[] = ['EAGAIN', 'EMFILE', 'ENFILE', 'ENOMEM'];
+import { isShortage } from './room.js';
 
 interface Tried {
   command: string;
@@ -16,11 +14,11 @@ interface Tried {
 export function spawnFailed(tried: Tried, error: NodeJS.ErrnoException): StoreError {
   const { code } = error;
   const [what, hint] = reasonOf(tried, error);
-  // Node's own error carries the arguments, which may be secret.
+  // All else stays wrong until somebody repairs it. Node's own error carries the arguments, which may be secret.
   const cause = Object.assign(new Error(`spawn ${tried.command} ${code}`), { code });
   return new StoreError('SPAWN_FAILED', `cannot start ${tried.command}: ${what}`, {
     cause,
-    figures: { errno: code, retryable: PASSING.includes(code) },
+    figures: { errno: code, retryable: isShortage(code) },
     hint,
   });
 }

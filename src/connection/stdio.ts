@@ -5,7 +5,7 @@ import type { Clock, Timer } from '../_util/clock.js';
 import { StoreError } from '../errors.js';
 import type { Channel, RequestOptions, RpcResult } from './channel.js';
 import { Framer, ownerIn } from './framing.js';
-import { deliver, encode, handOn } from './messages.js';
+import { deliver, encode } from './messages.js';
 import { Pending, type PendingRequest } from './pending.js';
 import { ServerProcess } from './process.js';
 import { processSecrets, type Redact, RedactedLines, redactedError, redacting } from './redact.js';
@@ -77,11 +77,7 @@ export class StdioChannel implements Channel {
       (request, reason) => this.#cancel(request, reason),
       (error) => redactedError(error, this.#redact),
     );
-    this.#unasked = new UnaskedBudget(
-      options.clock,
-      (message) => handOn(message as JSONRPCMessage, this),
-      (reason) => this.onretire?.(reason),
-    );
+    this.#unasked = new UnaskedBudget(options.clock, this);
     this.#framer = new Framer(
       {
         message: (value) => deliver(value, this.#pending, this, this.#unasked),

@@ -1,6 +1,9 @@
 /** Knows how much a server may say unasked: a budget, what is kept of the rest, and when there is no end to it. */
 
+import type { JSONRPCMessage } from '@modelcontextprotocol/client';
 import type { Clock, Timer } from '../_util/clock.js';
+import type { Channel } from './channel.js';
+import { handOn } from './messages.js';
 
 /** So many messages at a time, and so many a second for long: more than any server has to say, and cheap for us. */
 const BURST = 2_000;
@@ -26,8 +29,7 @@ interface Unasked {
  */
 export class UnaskedBudget {
   readonly #clock: Clock;
-  readonly #pass: (message: Unasked) => void;
-  readonly #tooMuch: (reason: Error) => void;
+  readonly #channel: Pick<Channel, 'onmessage' | 'onerror' | 'onretire'>;
   readonly #kept = new Map<string, Unasked>();
   #tokens = BURST;
   #at: number;
@@ -39,14 +41,10 @@ export class UnaskedBudget {
   /** Messages that were left out. */
   dropped = 0;
 
-  /**
-   * @param pass - takes what was kept, later
-   * @param tooMuch - called once, when it has been over the budget for 10 s
-   */
-  constructor(clock: Clock, pass: (message: Unasked) => void, tooMuch: (reason: Error) => void) {
+  /** @param channel - takes what was kept, later, and is retired once it has been over the budget for 10 s */
+  constructor(clock: Clock, channel: Pick<Channel, 'onmessage' | 'onerror' | 'onretire'>) {
     this.#clock = clock;
-    this.#pass = pass;
-    this.#tooMuch = tooMuch;
+    this.#channel = channel;
     this.#at = clock.now();
   }
 
@@ -77,7 +75,7 @@ export class UnaskedBudget {
     this.#last = now;
     if (now - this.#since >= PATIENCE_MS && !this.#over) {
       this.#over = true;
-      this.#tooMuch(
+      this.#channel.onretire?.(
         new Error(
           `the server said more than ${PER_SECOND} things a second unasked for ${PATIENCE_MS / 1_000} s` +
             ` (${this.dropped} were left out)`,
@@ -97,7 +95,7 @@ export class UnaskedBudget {
     const kept = [...this.#kept.values()];
     this.#kept.clear();
     this.dropped -= kept.length;
-    for (const message of kept) this.#pass(message);
+    for (const message of kept) handOn(message as JSONRPCMessage, this.#channel);
   }
 }
 

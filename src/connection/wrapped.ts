@@ -7,14 +7,17 @@ import type { Channel, RequestOptions, RpcResult } from './channel.js';
 import { deliver, stringify, wireParams } from './messages.js';
 import { Pending, type PendingRequest } from './pending.js';
 import { type Redact, redactedError, redacting } from './redact.js';
+import { UnaskedBudget } from './unasked.js';
 
 export class WrappedChannel implements Channel {
   onclose?: (() => void) | undefined;
   onerror?: ((error: Error) => void) | undefined;
   onmessage?: Channel['onmessage'];
+  onretire?: Channel['onretire'];
 
   readonly #inner: Transport;
   readonly #pending: Pending;
+  readonly #unasked: UnaskedBudget;
   #envelope: Readonly<Record<string, unknown>> | undefined;
   #closed = false;
   #reason: Error | undefined;
@@ -27,7 +30,8 @@ export class WrappedChannel implements Channel {
       (request, reason) => this.#cancel(request, reason),
       (error) => redactedError(error, redact),
     );
-    inner.onmessage = (message) => deliver(message, this.#pending, this);
+    this.#unasked = new UnaskedBudget(clock, this);
+    inner.onmessage = (message) => deliver(message, this.#pending, this, this.#unasked);
     inner.onerror = (error) => {
       this.#reason ??= redactedError(error, redact);
       this.onerror?.(error);
@@ -91,6 +95,7 @@ export class WrappedChannel implements Channel {
   #end(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#unasked.close();
     this.#pending.failAll(this.#reason ?? new Error('closed'));
     this.onclose?.();
   }

@@ -1,5 +1,6 @@
 /** Knows the life of an endpoint as a pure function: which state follows which event, and what has to be done. */
 
+import { isShortage } from '../connection/room.js';
 import type { StoreError } from '../errors.js';
 import * as limits from './limits.js';
 
@@ -218,9 +219,13 @@ function startFailed(
 ): Step {
   if (error.code === 'AUTH_REQUIRED' || error.code === 'FORBIDDEN')
     return to({ name: 'auth_required', reason: error }, [{ type: 'refuse', error }]);
-  const starts = [...history.starts.filter((at) => now - at < limits.FAILED_WINDOW_MS), now];
-  if (error.figures?.['retryable'] === false || starts.length >= limits.MAX_FAILED_STARTS) return giveUp(error, now);
-  const cap = Math.min(limits.RESTART_DELAY_MS * 2 ** (starts.length - 1), limits.RESTART_MAX_DELAY_MS);
+  // Where this machine is full, no server has failed: it is tried as long as that takes.
+  const full = isShortage(error.figures?.['errno']);
+  const starts = full ? history.starts : [...history.starts.filter((at) => now - at < limits.FAILED_WINDOW_MS), now];
+  if (error.figures?.['retryable'] === false || (!full && starts.length >= limits.MAX_FAILED_STARTS))
+    return giveUp(error, now);
+  const failures = full ? attempt : starts.length;
+  const cap = Math.min(limits.RESTART_DELAY_MS * 2 ** (failures - 1), limits.RESTART_MAX_DELAY_MS);
   // The server's own word on when to come back (429, 503 with Retry-After) wins over our back-off.
   const asked = error.figures?.['retryAfterMs'];
   const nextTryAt = now + (typeof asked === 'number' ? asked : random * cap);

@@ -23,8 +23,6 @@ export class Attempt {
   /** When its caller gave it up. */
   cancelledAt: number | undefined;
   settledAt: number | undefined;
-  /** Its deadline is its caller's, not its service's. */
-  ownTimeout = true;
   /** It makes pauses of its own. */
   slow = false;
   value: unknown;

@@ -36,7 +36,6 @@ export class Callers {
   /** Services that a change touched: what their calls meet is no longer only their own doing. */
   readonly disturbed = new Set<string>();
   /** Services that were not there for a moment. */
-  readonly #replaced = new Set<string>();
 
   constructor(world: World, store: MCPStore, services: readonly SimService[], callTimeoutMs: number) {
     this.#world = world;
@@ -76,7 +75,6 @@ export class Callers {
     if (mode === 'refresh' || mode === 'bypass') options.cache = mode;
     else if (mode === 'key') options.cache = { key: `k${random.int(1, 3)}` };
     const attempt = this.#attempt(`${plan.service}.${plan.tool} ${plan.mark}`, { calls: [plan], deadline, signal });
-    attempt.ownTimeout = options.timeoutMs !== undefined || !this.#replaced.has(plan.service);
     attempt.watch(() => scope.callTool(`${plan.service}__${plan.tool}`, this.#args(plan), options));
     cancelAt?.(attempt);
   }
@@ -181,7 +179,6 @@ export class Callers {
     const { name, config } = service;
     const deed = random.pick(['restart', 'stop', 'update', 'patch', 'replace'] as const);
     this.disturbed.add(name);
-    if (deed === 'replace') this.#replaced.add(name);
     const drainMs = random.pick([0, 100, 5_000]);
     const attempt = this.#attempt(`${deed} ${name}`);
     attempt.slow = deed === 'stop' || deed === 'replace';

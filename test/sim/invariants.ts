@@ -10,17 +10,10 @@ import type { World } from './world.js';
 /** Time-outs of requests that were sent are looked for at most every 2 ms (`SWEEP_MS` of src/connection/pending.ts). */
 const SLACK_MS = 2;
 
-/**
- * A name that no service has at the moment belongs to none whose time-out would bound it: without one of the caller's
- * own, all lists are waited for twice, 10 s each.
- */
-const NAME_MS = 20_000;
-
 /** Every attempt: settled, in time, with an answer of its own, and with `executed` as the servers' ledger has it. */
 export function checkAttempts(world: World, attempts: readonly Attempt[]): void {
   for (const attempt of attempts) {
-    const { what, settledAt, cancelledAt, signal } = attempt;
-    const deadline = attempt.ownTimeout ? attempt.deadline : Math.max(attempt.deadline, attempt.since + NAME_MS);
+    const { what, settledAt, cancelledAt, signal, deadline } = attempt;
     if (settledAt === undefined) {
       world.fail(`${what} never settled`);
       continue;

@@ -5,6 +5,7 @@ import type { Asker, Question } from '../../src/call.js';
 import { Asked } from '../../src/connection/asked.js';
 import { deliver } from '../../src/connection/messages.js';
 import { Pending, type PendingRequest } from '../../src/connection/pending.js';
+import { UnaskedBudget } from '../../src/connection/unasked.js';
 import { FakeClock, settle } from '../support/fake-clock.js';
 
 type Json = Record<string, unknown>;
@@ -23,6 +24,7 @@ const asker: Asker = {
     return result as Json;
   },
 };
+let budget: UnaskedBudget;
 let channel: { asked: Asked; onmessage: (message: unknown) => void };
 
 beforeEach(() => {
@@ -35,6 +37,7 @@ beforeEach(() => {
     return Promise.resolve();
   };
   channel = { asked: new Asked(asking, send), onmessage: (message) => passed.push(message) };
+  budget = new UnaskedBudget(clock, channel);
 });
 
 /** A call of that caller's, on its way. */
@@ -51,7 +54,7 @@ function call(): PendingRequest {
 }
 
 const ask = (id: unknown, more: Json = {}, stream?: PendingRequest): void =>
-  deliver({ jsonrpc: '2.0', id, method: 'roots/list', ...more }, pending, channel as never, undefined, stream);
+  deliver({ jsonrpc: '2.0', id, method: 'roots/list', ...more }, pending, channel as never, budget, stream);
 
 describe('a request of the server', () => {
   it('is answered under its own id, text or number', async () => {
@@ -127,7 +130,8 @@ describe('a request of the server', () => {
     const request = call();
     for (let id = 0; id < 1_000; id++) {
       ask(id);
-      if (id % 2) deliver({ method: 'notifications/cancelled', params: { requestId: id } }, pending, channel as never);
+      if (id % 2)
+        deliver({ method: 'notifications/cancelled', params: { requestId: id } }, pending, channel as never, budget);
       await Promise.resolve();
     }
     await settle();

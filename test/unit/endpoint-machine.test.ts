@@ -213,6 +213,22 @@ describe('the life of an endpoint', () => {
     ]);
   });
 
+  it('F43: does not give up, and counts nothing, where this machine is full', () => {
+    const figures = { errno: 'EMFILE', retryable: true };
+    const full = new StoreError('SPAWN_FAILED', 'cannot start it: out of file descriptors', { figures });
+    let state: EndpointState = { name: 'starting', attempt: 1, history: NO_HISTORY };
+    let now = NOW;
+    for (let n = 1; n <= 20; n++) {
+      const step = next(state, { type: 'open_failed', error: full, random: 1 }, now);
+      expect(step.state).toMatchObject({ name: 'reconnecting', reason: full, history: { starts: [] } });
+      const { nextTryAt } = step.state as Extract<EndpointState, { name: 'reconnecting' }>;
+      expect(nextTryAt - now).toBe(Math.min(RESTART_DELAY_MS * 2 ** (n - 1), RESTART_MAX_DELAY_MS));
+      now = nextTryAt;
+      state = next(step.state, { type: 'due' }, now).state;
+    }
+    expect(state.name).toBe('starting');
+  });
+
   it('does not give up on failures that are further apart', () => {
     const slow = failingStarts(new Array<number>(50).fill(0), FAILED_WINDOW_MS / 4 + 1);
     expect(slow.state.name).toBe('starting');

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { deliver, encode, wireParams } from '../../src/connection/messages.js';
 import { Pending, type PendingRequest } from '../../src/connection/pending.js';
+import { UnaskedBudget } from '../../src/connection/unasked.js';
 import { FakeClock } from '../support/fake-clock.js';
 
 function request(options: { onProgress?: () => void; silenceMs?: number } = {}): PendingRequest {
@@ -17,14 +18,16 @@ function request(options: { onProgress?: () => void; silenceMs?: number } = {}):
 function inbox(): {
   pending: Pending;
   channel: { onmessage: (m: unknown) => void; onerror: (e: Error) => void };
+  budget: UnaskedBudget;
   sdk: unknown[];
   errors: Error[];
 } {
   const sdk: unknown[] = [];
   const errors: Error[] = [];
-  const pending = new Pending(new FakeClock(), () => {});
+  const clock = new FakeClock();
+  const pending = new Pending(clock, () => {});
   const channel = { onmessage: (m: unknown) => void sdk.push(m), onerror: (e: Error) => void errors.push(e) };
-  return { pending, channel, sdk, errors };
+  return { pending, channel, budget: new UnaskedBudget(clock, channel), sdk, errors };
 }
 
 function ask(pending: Pending, onProgress?: (at: unknown) => void): Promise<unknown> {
@@ -86,39 +89,39 @@ describe('a request on the wire', () => {
 
 describe('a message that came in', () => {
   it('goes to our request where it answers one, to the SDK where it does not', async () => {
-    const { pending, channel, sdk } = inbox();
+    const { pending, channel, budget, sdk } = inbox();
     const answer = ask(pending);
-    deliver({ jsonrpc: '2.0', id: 0, result: { for: 'sdk' } }, pending, channel);
-    deliver({ jsonrpc: '2.0', id: 'listen:1', result: { for: 'sdk' } }, pending, channel);
-    deliver({ jsonrpc: '2.0', id: 'c0', result: { for: 'us' } }, pending, channel);
+    deliver({ jsonrpc: '2.0', id: 0, result: { for: 'sdk' } }, pending, channel, budget);
+    deliver({ jsonrpc: '2.0', id: 'listen:1', result: { for: 'sdk' } }, pending, channel, budget);
+    deliver({ jsonrpc: '2.0', id: 'c0', result: { for: 'us' } }, pending, channel, budget);
     expect(await answer).toEqual({ for: 'us' });
     expect(sdk).toHaveLength(2);
   });
 
   it('F15: an answer of ours that nobody waits for stays with us', () => {
-    const { pending, channel, sdk } = inbox();
-    deliver({ jsonrpc: '2.0', id: 'c77', result: {} }, pending, channel);
+    const { pending, channel, budget, sdk } = inbox();
+    deliver({ jsonrpc: '2.0', id: 'c77', result: {} }, pending, channel, budget);
     expect([sdk, pending.ignored]).toEqual([[], 1]);
   });
 
   it('hands progress to its request, and requests and notifications to the SDK', async () => {
-    const { pending, channel, sdk } = inbox();
+    const { pending, channel, budget, sdk } = inbox();
     const heard: unknown[] = [];
     void ask(pending, (at) => heard.push(at));
     const progress = (progressToken: unknown): unknown => ({
       method: 'notifications/progress',
       params: { progressToken, progress: 1, total: 2 },
     });
-    deliver(progress('c0'), pending, channel);
+    deliver(progress('c0'), pending, channel, budget);
     expect(heard).toEqual([{ progress: 1, total: 2 }]);
-    deliver(progress(3), pending, channel);
-    deliver({ id: 9, method: 'roots/list' }, pending, channel);
-    deliver({ method: 'notifications/message', params: {} }, pending, channel);
+    deliver(progress(3), pending, channel, budget);
+    deliver({ id: 9, method: 'roots/list' }, pending, channel, budget);
+    deliver({ method: 'notifications/message', params: {} }, pending, channel, budget);
     expect(sdk).toHaveLength(3);
   });
 
   it('counts each member of a batch for itself', async () => {
-    const { pending, channel, sdk } = inbox();
+    const { pending, channel, budget, sdk } = inbox();
     const answers = Promise.all([ask(pending), ask(pending)]);
     const batch = [
       { id: 'c1', result: { n: 1 } },
@@ -126,13 +129,13 @@ describe('a message that came in', () => {
       [{ id: 'c0', result: {} }],
       { id: 'c0', result: { n: 0 } },
     ];
-    deliver(batch, pending, channel);
+    deliver(batch, pending, channel, budget);
     expect(await answers).toEqual([{ n: 0 }, { n: 1 }]);
     expect(sdk).toEqual([{ method: 'x' }]);
   });
 
   it('never throws, whatever a server writes', () => {
-    const { pending, channel } = inbox();
+    const { pending, channel, budget } = inbox();
     const odd = fc.oneof(
       fc.jsonValue(),
       fc.record(
@@ -153,20 +156,20 @@ describe('a message that came in', () => {
           odd.filter((v) => typeof v === 'object' && v !== null),
         ),
         (value) => {
-          deliver(value, pending, channel);
+          deliver(value, pending, channel, budget);
         },
       ),
       { seed: 42, numRuns: 1_000 },
     );
-    for (const value of [[null], [1, 'x', true], [[null]]]) deliver(value, pending, channel);
+    for (const value of [[null], [1, 'x', true], [[null]]]) deliver(value, pending, channel, budget);
   });
 
   it('tells the SDK’s own failure to its error handler', () => {
-    const { pending, channel, errors } = inbox();
+    const { pending, channel, budget, errors } = inbox();
     channel.onmessage = () => {
       throw new Error('sdk');
     };
-    deliver({ method: 'x' }, pending, channel);
+    deliver({ method: 'x' }, pending, channel, budget);
     expect(errors.map(({ message }) => message)).toEqual(['sdk']);
   });
 });

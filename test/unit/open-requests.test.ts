@@ -1,3 +1,5 @@
+/** Knows how the requests under way on a channel have to be found, and that none keeps another alive. */
+
 import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';

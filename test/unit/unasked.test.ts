@@ -25,11 +25,10 @@ function budget(): {
   const clock = new FakeClock();
   const later: unknown[] = [];
   const ends: string[] = [];
-  const own = new UnaskedBudget(
-    clock,
-    (message) => later.push((message as Message).params['data']),
-    (reason) => ends.push(reason.message),
-  );
+  const own = new UnaskedBudget(clock, {
+    onmessage: (message) => later.push((message as Message).params['data']),
+    onretire: (reason) => ends.push(reason.message),
+  });
   const say = (count: number): number => {
     let passed = 0;
     for (let n = 0; n < count; n++) if (own.take(log(n), true)) passed++;
