@@ -54,7 +54,7 @@ export function answer(message, reply) {
     if (params.name === 'echo') reply(resultJson(id, textJson(args.text ?? '')));
     else if (params.name === 'payload') reply(resultJson(id, payloadJson(args.bytes)));
     else if (params.name === 'burn') reply(resultJson(id, textJson(String(burn(args.iterations)))));
-    else if (params.name === 'sleep') setTimeout(() => reply(resultJson(id, textJson('slept'))), args.ms);
+    else if (params.name === 'sleep') setTimeout(() => reply(resultJson(id, textJson(args.text ?? 'slept'))), args.ms);
     else reply(errorJson(id, -32602, `unknown tool ${params.name}`));
   } else if (method === 'tools/list') reply(resultJson(id, TOOLS_JSON));
   else if (method === 'initialize') reply(resultJson(id, initializeJson(params)));
