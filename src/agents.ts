@@ -3,7 +3,7 @@
 import type { ConfigDocument } from './config/definition.js';
 import { agentService } from './config/names.js';
 import { bad } from './open-options.js';
-import { refuseUnknown } from './options.js';
+import { refuseUnknown } from './option-rules.js';
 import { checkAgentId } from './registry.js';
 import type { Scope, ScopeParts } from './scope.js';
 import { unknownService } from './scope-catalog.js';

@@ -4,7 +4,7 @@ import { type CallHandlers, checkHandlers } from './asking.js';
 import type { BatchCall, BatchOptions } from './batch.js';
 import type { CacheMode, Progress } from './call.js';
 import { StoreError } from './errors.js';
-import { asObject, refuseUnknown } from './options.js';
+import { asObject, refuseUnknown } from './option-rules.js';
 import type { ListOptions } from './scope-catalog.js';
 
 export interface RequestLimits extends CallHandlers {

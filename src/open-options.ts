@@ -7,7 +7,8 @@ import type { Inputs } from './configured.js';
 import type { OnAuthorize } from './connection/auth.js';
 import { StoreError } from './errors.js';
 import type { Logger } from './events.js';
-import { asObject, checkPerformance, type PerformanceOptions, refuseUnknown } from './options.js';
+import { asObject, checkPerformance, refuseUnknown } from './option-rules.js';
+import type { PerformanceOptions } from './options.js';
 
 export interface OpenOptions extends AskHandlers {
   /** Path of an `mcp.json`. With neither this nor `services`: the user's own, `~/.mcpstore/mcp.json`, if it is there. */

@@ -21,7 +21,7 @@ import {
 } from './configured.js';
 import { StoreError } from './errors.js';
 import type { Events, Logger } from './events.js';
-import { asObject, refuseUnknown } from './options.js';
+import { asObject, refuseUnknown } from './option-rules.js';
 import type { Service, ServiceSpec } from './service/service.js';
 import type { Services } from './service/services.js';
 

@@ -4,7 +4,7 @@ import { checkTimeout } from './call-options.js';
 import type { ServiceConfig } from './config/definition.js';
 import { StoreError } from './errors.js';
 import type { ServiceStatus } from './events.js';
-import { asObject, refuseUnknown } from './options.js';
+import { asObject, refuseUnknown } from './option-rules.js';
 import { type ChangeOptions, configsOf, type ServiceConfigs } from './registry.js';
 import { needOwn, needService, type ScopeParts } from './scope-parts.js';
 import { infoOf, type ServiceInfo } from './service-info.js';

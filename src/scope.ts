@@ -13,7 +13,7 @@ import { badOption, type CallToolOptions, checkBatch, checkListOptions, type Req
 import type { ToolInfo } from './catalog/tool.js';
 import type { ServiceConfig } from './config/definition.js';
 import type { Lease } from './lease.js';
-import { asObject, refuseUnknown } from './options.js';
+import { asObject, refuseUnknown } from './option-rules.js';
 import type { ChangeOptions, ServiceConfigs } from './registry.js';
 import { ScopeCalls } from './scope-calls.js';
 import { type ListOptions, ScopeCatalog, type ServiceProblem } from './scope-catalog.js';

@@ -21,13 +21,9 @@ import { EVENT_NAMES, Events, type Logger, type StoreEventName, type StoreEvents
 import { Noise } from './observe/noise.js';
 import { type CallStats, Stats } from './observe/stats.js';
 import { bad, checkOpen, type OpenOptions } from './open-options.js';
-import {
-  asObject,
-  type OptionLayer,
-  type OptionSource,
-  type ResolvedPerformance,
-  resolvePerformance,
-} from './options.js';
+import { type OptionLayer, resolvePerformance } from './option-layers.js';
+import { asObject } from './option-rules.js';
+import type { OptionSource, ResolvedPerformance } from './options.js';
 import { Registry } from './registry.js';
 import { Scope, type ScopeParts } from './scope.js';
 import { drainOf } from './scope-services.js';

@@ -1,7 +1,8 @@
 /** Knows what may stand in `mcp.json` and in a service given in code; positions are added by whoever has the text. */
 
 import type { StoreError } from '../errors.js';
-import { checkPerformance, checkServiceOptions, type PerformanceOptions, type Refuse } from '../options.js';
+import { checkPerformance, checkServiceOptions, type Refuse } from '../option-rules.js';
+import type { PerformanceOptions } from '../options.js';
 import type { AgentConfig, ConfigDocument, ForeignKey, InputDefinition, ServiceConfig } from './definition.js';
 import type { Path } from './json-tree.js';
 import { agentService, nameProblem } from './names.js';

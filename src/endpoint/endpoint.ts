@@ -6,7 +6,7 @@ import { type WaitLimits, WaitQueue } from '../_util/wait-queue.js';
 import type { EndpointDefinition } from '../config/definition.js';
 import type { Connection, ServerNotice } from '../connection/connection.js';
 import { asError, isStoreError, StoreError } from '../errors.js';
-import { poolSize } from '../options.js';
+import { poolSize } from '../option-layers.js';
 import { Latency } from './latency.js';
 import { Launcher, type LauncherOptions } from './launch.js';
 import { RAMP_MS } from './limits.js';

@@ -8,7 +8,8 @@ import type { Asking } from '../connection/asked.js';
 import type { Credentials } from '../connection/auth.js';
 import { type ConnectOptions, connect, type KnownEra } from '../connection/connect.js';
 import type { Connection } from '../connection/connection.js';
-import { poolSize, type ResolvedPerformance, type ServiceOptions } from '../options.js';
+import { poolSize } from '../option-layers.js';
+import type { ResolvedPerformance, ServiceOptions } from '../options.js';
 
 export interface LauncherOptions {
   definition: EndpointDefinition;

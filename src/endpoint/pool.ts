@@ -4,7 +4,7 @@ import type { Clock, Timer } from '../_util/clock.js';
 import { type WaitLimits, WaitQueue } from '../_util/wait-queue.js';
 import type { Connection } from '../connection/connection.js';
 import { StoreError } from '../errors.js';
-import type { PoolSize } from '../options.js';
+import type { PoolSize } from '../option-layers.js';
 
 export interface PoolOptions {
   size: PoolSize;

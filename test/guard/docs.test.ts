@@ -4,7 +4,8 @@ import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { COMMANDS, GLOBAL_OPTIONS } from '../../src/cli/commands.js';
 import { ERROR_CODES } from '../../src/errors.js';
-import { checkServiceOptions, resolvePerformance } from '../../src/options.js';
+import { resolvePerformance } from '../../src/option-layers.js';
+import { checkServiceOptions } from '../../src/option-rules.js';
 
 const page = (name: string): string => readFileSync(new URL(`../../docs/${name}`, import.meta.url), 'utf8');
 

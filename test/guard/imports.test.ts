@@ -10,6 +10,8 @@ const src = fileURLToPath(new URL('../../src', import.meta.url));
 const VOCABULARY = new Set([
   'errors.ts',
   'options.ts',
+  'option-rules.ts',
+  'option-layers.ts',
   'auth-options.ts',
   'call.ts',
   'events.ts',

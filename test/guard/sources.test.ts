@@ -13,7 +13,6 @@ const MAX_LINES = 300;
 const LONG: Record<string, string> = {
   'src/scope-catalog.ts': 'names, lists and their waits read and write one index',
   'src/store.ts': 'the public class of the package, with its documentation',
-  'src/options.ts': 'every option with its meaning, unit, default and limits stands in one table',
   'src/service/service.ts': 'the order of a call’s policies is to be read in one place',
   'src/endpoint/endpoint.ts': 'the effects of one state machine',
   'src/endpoint/pool.ts': 'one set of counters, which every path through the pool changes',

@@ -5,7 +5,7 @@ import { parseConfig } from '../../src/config/load.js';
 import { authorizationUrl, mayAsk } from '../../src/connection/auth-fetch.js';
 import { challengeOf, stepsUp } from '../../src/connection/auth-http.js';
 import type { StoreError } from '../../src/errors.js';
-import { checkServiceOptions } from '../../src/options.js';
+import { checkServiceOptions } from '../../src/option-rules.js';
 
 it.each([
   ['https://auth.example.com/token', 'https://mcp.example.com/mcp', true],

@@ -6,7 +6,8 @@ import type { Connection } from '../../src/connection/connection.js';
 import { Endpoint } from '../../src/endpoint/endpoint.js';
 import { mayDownload } from '../../src/endpoint/launch.js';
 import type { EndpointState } from '../../src/endpoint/machine.js';
-import { type ConnectionPoolOptions, resolvePerformance } from '../../src/options.js';
+import { resolvePerformance } from '../../src/option-layers.js';
+import type { ConnectionPoolOptions } from '../../src/options.js';
 import { FakeClock, failure, settle, watch } from '../support/fake-clock.js';
 import { FakeServer } from '../support/fake-server.js';
 

@@ -1,7 +1,8 @@
 /** Knows every tuning option, its default, what is refused and with which path, and which layer wins. */
 
 import { describe, expect, it } from 'vitest';
-import { checkPerformance, checkServiceOptions, poolSize, resolvePerformance } from '../../src/options.js';
+import { poolSize, resolvePerformance } from '../../src/option-layers.js';
+import { checkPerformance, checkServiceOptions } from '../../src/option-rules.js';
 import { MCPStore } from '../../src/store.js';
 import { FakeClock, failure } from '../support/fake-clock.js';
 import { FakeServer, openStore } from '../support/fake-server.js';
