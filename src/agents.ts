@@ -6,7 +6,7 @@ import { bad } from './open-options.js';
 import { refuseUnknown } from './option-rules.js';
 import { checkAgentId } from './registry.js';
 import type { Scope, ScopeParts } from './scope.js';
-import { unknownService } from './scope-catalog.js';
+import { unknownService } from './scope-names.js';
 import type { Service } from './service/service.js';
 import type { Services } from './service/services.js';
 

@@ -4,9 +4,10 @@ import type { Clock } from './_util/clock.js';
 import { WaitQueue } from './_util/wait-queue.js';
 import { errorAt } from './caller.js';
 import { servicesWithPrefix, type ToolEntry, ToolIndex } from './catalog/index-of-tools.js';
-import { exposedName, nearest, prefixOf } from './catalog/names.js';
+import { exposedName, prefixOf } from './catalog/names.js';
 import type { RawTool, ToolFacts, ToolInfo } from './catalog/tool.js';
 import { StoreError } from './errors.js';
+import { ambiguousTool, noList, refuseBlocked, unknownService, unknownTool } from './scope-names.js';
 import type { Service } from './service/service.js';
 
 /** A tool that a call can go to. */
@@ -165,10 +166,10 @@ export class ScopeCatalog {
       tool = this.#among(service, local, list, name);
     }
     if (tool) return tool;
-    if (list === undefined) throw this.#noList(local, service);
-    this.#refuseBlocked(service, local, name);
+    if (list === undefined) throw noList(local, service);
+    refuseBlocked(service, local, name);
     const candidates = list.map((entry) => exposedName(local, entry.name));
-    throw this.#unknownTool(name, candidates, local);
+    throw this.#unknown(name, candidates, local);
   }
 
   /** The tool of this name, the server's own or the exposed one, in one service's list. */
@@ -190,25 +191,19 @@ export class ScopeCatalog {
         owners.push([local, service, list]);
     }
     if (owners.length === 0) {
-      for (const [local, service] of visible) this.#refuseBlocked(service, local, name);
+      for (const [local, service] of visible) refuseBlocked(service, local, name);
       // Lists of an earlier run may lack what the servers have now: asked once, before the name counts as unknown.
       const stale = visible.some(
         ([, service], i) => lists[i] !== undefined && service.tools.stale && !failing(service, this.#overdue),
       );
       if (stale && refresh === 'stale') return this.#everywhere(name, options, 'always');
       const candidates = visible.flatMap(([local], i) => (lists[i] ?? []).map((tool) => exposedName(local, tool.name)));
-      throw this.#unknownTool(name, candidates, undefined);
+      throw this.#unknown(name, candidates, undefined);
     }
     if (owners.length > 1) {
-      const candidates = owners.map(([local]) => exposedName(local, name));
-      throw new StoreError(
-        'TOOL_AMBIGUOUS',
-        `${name}: ${owners.length} services have a tool of this name: ${candidates.join(', ')}`,
-        {
-          tool: name,
-          figures: { candidates },
-          hint: 'Use one of these names, or give { service }.',
-        },
+      throw ambiguousTool(
+        name,
+        owners.map(([local]) => local),
       );
     }
     const [local, service, list] = owners[0]!;
@@ -295,54 +290,9 @@ export class ScopeCatalog {
     });
   }
 
-  /** Throws where the server has a tool of this name, its own or the exposed one, that is not used. */
-  #refuseBlocked(service: Service, local: string, name: string): void {
-    for (const [tool, why] of service.tools.blocked)
-      if (tool === name || exposedName(local, tool) === name)
-        throw new StoreError('TOOL_BLOCKED', `${name}: ${why}`, { service: local, tool });
-  }
-
-  #noList(local: string, service: Service): StoreError {
-    const cause = service.problem ?? service.tools.problem ?? service.failure;
-    // While it is being asked, time is up: what failed before is only the cause.
-    if (cause && !service.tools.fetching)
-      // A problem of the configuration names the place in it.
-      return new StoreError(cause.code, cause === service.problem ? cause.message : `${local}: ${cause.message}`, {
-        service: local,
-        executed: 'no',
-        figures: cause.figures,
-        hint: cause.hint,
-        rpcCode: cause.rpcCode,
-        cause: cause.cause ?? cause,
-      });
-    const state = service.state.name;
-    const why = state === 'ready' ? 'it does not answer tools/list' : `it is still ${state}`;
-    const text = `${local}: no tool list yet: ${why}${cause ? `; before: ${cause.message}` : ''}`;
-    return new StoreError('TIMEOUT', text, { service: local, cause });
-  }
-
-  #unknownTool(name: string, candidates: string[], local: string | undefined): StoreError {
-    const bareOf = (exposed: string): string => exposed.slice(exposed.indexOf('__') + 2);
-    const direct = nearest(name, candidates);
-    const near =
-      direct.length > 0
-        ? direct
-        : candidates.filter((exposed) => nearest(name, [bareOf(exposed)]).length > 0).slice(0, 3);
-    const missing = this.problems().map((problem) => problem.service);
-    const where = local === undefined ? 'no service has' : `${local} has no`;
-    return new StoreError(
-      'TOOL_UNKNOWN',
-      `${name}: ${where}${local === undefined ? ' a' : ''} tool of this name${near.length > 0 ? `; nearest: ${near.join(', ')}` : ''}`,
-      {
-        service: local,
-        tool: name,
-        figures: { nearest: near, ...(missing.length > 0 && { withoutList: missing }) },
-        hint:
-          missing.length > 0 && local === undefined
-            ? `No list of ${missing.join(', ')} yet: see problems().`
-            : 'listTools() has all names.',
-      },
-    );
+  #unknown(name: string, candidates: readonly string[], local: string | undefined): StoreError {
+    const withoutList = this.problems().map((problem) => problem.service);
+    return unknownTool(name, candidates, local, withoutList);
   }
 }
 
@@ -359,19 +309,5 @@ function failing(service: Service, overdue: WeakMap<Service, StoreError>): boole
     service.failure !== undefined ||
     overdue.has(service) ||
     service.state.name === 'stopped'
-  );
-}
-
-export function unknownService(local: string, locals: Iterable<string>): StoreError {
-  const all = [...locals];
-  const near = nearest(local, all);
-  return new StoreError(
-    'SERVICE_UNKNOWN',
-    `there is no service named ${local}${near.length > 0 ? `; nearest: ${near.join(', ')}` : ''}`,
-    {
-      service: local,
-      figures: { nearest: near, services: all.slice(0, 50) },
-      hint: 'listServices() has all names; addService adds one.',
-    },
   );
 }

@@ -6,7 +6,7 @@ import type { CallRecord } from './call.js';
 import { StoreError } from './errors.js';
 import type { Events } from './events.js';
 import type { Registry } from './registry.js';
-import { unknownService } from './scope-catalog.js';
+import { unknownService } from './scope-names.js';
 import type { ResultCache } from './service/cache.js';
 import type { Service } from './service/service.js';
 

@@ -3,7 +3,7 @@
 import type { Credentials, Keyring, OnAuthorize } from './connection/auth.js';
 import { StoreError } from './errors.js';
 import { asObject, refuseUnknown } from './option-rules.js';
-import { unknownService } from './scope-catalog.js';
+import { unknownService } from './scope-names.js';
 import type { Services } from './service/services.js';
 
 export interface LoginOptions {
