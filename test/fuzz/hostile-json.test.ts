@@ -100,7 +100,7 @@ describe.each(CHANNELS)('%s: a result', (channel) => {
         '{"content":[null]}',
         '{"_meta":7}',
       ),
-      fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes).filter((byte) => byte !== 10)),
+      fc.uint8Array({ maxLength: 40, size: 'max' }).map((bytes) => Buffer.from(bytes).filter((byte) => byte !== 10)),
     );
     await fc.assert(
       fc.asyncProperty(value, async (result) => {

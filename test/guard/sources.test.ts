@@ -37,6 +37,16 @@ it('opens every file with what it knows', () => {
   expect(code.filter((file) => !/^(#!.*\n)?\/\*\*\s/.test(textOf(file)))).toEqual([]);
 });
 
+it('means the sizes of drawn lists: without a `size`, fast-check draws ten entries more than the fewest at most', () => {
+  const found = tracked
+    .filter((file) => file.startsWith('test/') && file.endsWith('.ts'))
+    .flatMap((file) =>
+      [...textOf(file).matchAll(/\{[^{}]*\bmaxLength: ([\d_]+)[^{}]*\}/g)].map((hit) => ({ file, hit })),
+    )
+    .filter(({ hit: [text, most] }) => Number(most!.replaceAll('_', '')) > 10 && !text.includes('size:'));
+  expect(found.map(({ file, hit: [text] }) => `${file}: ${text}`)).toEqual([]);
+});
+
 it('names no path of a machine', () => {
   // `/home/me` is the example of the tests.
   const path = /\/(?:root|work|home\/(?!me\b)[a-z]\w*|Users\/(?!me\b)\w+)\/\w/;

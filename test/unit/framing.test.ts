@@ -40,7 +40,7 @@ const bytesOf = (text: string): Buffer => Buffer.from(text);
 const oneByOne = (bytes: Buffer): Buffer[] => cut(bytes, new Array<number>(bytes.length).fill(1));
 /** Any JSON message, with characters of one to four bytes. */
 const message = fc.dictionary(fc.string({ unit: 'binary', maxLength: 8 }), fc.jsonValue(), { maxKeys: 4 });
-const sizes = fc.array(fc.nat(40), { maxLength: 200 });
+const sizes = fc.array(fc.nat(40), { maxLength: 200, size: 'max' });
 
 describe('messages in a byte stream', () => {
   it('F9: any chunks of any lines give the same messages', () => {
@@ -61,7 +61,7 @@ describe('messages in a byte stream', () => {
       end: fc.constantFrom('\n', '\r\n', ' \n', '\n\n'),
     });
     fc.assert(
-      fc.property(fc.array(line, { maxLength: 12 }), sizes, (lines, where) => {
+      fc.property(fc.array(line, { maxLength: 12, size: 'max' }), sizes, (lines, where) => {
         const bytes = bytesOf(lines.map(({ value, before, end }) => before + JSON.stringify(value) + end).join(''));
         const whole = frame([bytes]);
         expect(whole.messages).toEqual(lines.map(({ value }) => JSON.parse(JSON.stringify(value))));
@@ -139,7 +139,7 @@ describe('messages in a byte stream', () => {
   it('F10: a line of exactly the limit passes, one byte more does not, whatever the chunks', () => {
     const line = (bytes: number): Buffer => bytesOf(`{"a":"${'x'.repeat(bytes - 8)}"}\n`);
     fc.assert(
-      fc.property(fc.array(fc.integer({ min: 1, max: 90 }), { minLength: 30, maxLength: 60 }), (where) => {
+      fc.property(fc.array(fc.integer({ min: 1, max: 90 }), { minLength: 30, maxLength: 60, size: 'max' }), (where) => {
         expect(frame(cut(line(2_000), where), 2_000)).toMatchObject({ tooLarge: [], messages: [expect.anything()] });
         const over = frame([...cut(line(2_001), where), bytesOf('{"b":1}\n')], 2_000);
         expect(over.messages).toEqual([{ b: 1 }]);

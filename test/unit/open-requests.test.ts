@@ -14,7 +14,7 @@ interface Request {
 describe('the requests under way on a channel', () => {
   it('behave as a map that gives ids, whatever comes and goes in which order', () => {
     fc.assert(
-      fc.property(fc.array(fc.oneof(fc.constant('open'), fc.nat(200)), { maxLength: 400 }), (steps) => {
+      fc.property(fc.array(fc.oneof(fc.constant('open'), fc.nat(200)), { maxLength: 400, size: 'max' }), (steps) => {
         const open = new OpenRequests<Request>();
         const model = new Map<string, Request>();
         const given = new Set<string>();

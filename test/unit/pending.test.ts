@@ -245,30 +245,33 @@ describe('requests under way', () => {
   it('F33: leaves no entry, timer or listener, whatever ends the requests', async () => {
     const end = fc.constantFrom('answer', 'abort', 'deadline', 'fail', 'progress' as const);
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.tuple(end, fc.integer({ min: 1, max: 100 })), { maxLength: 60 }), async (plan) => {
-        const { clock, pending, open, last } = table();
-        const controllers = [new AbortController(), new AbortController()];
-        let settled = 0;
-        const requests = plan.map(([how, forMs], i) => {
-          const { signal } = controllers[i % 2]!;
-          const done = (): void => void settled++;
-          open({ forMs, silenceMs: i % 3 === 0 ? 50 : 0, signal }, i % 2 === 0).then(done, done);
-          return { how, request: last() };
-        });
-        for (const { how, request } of requests) {
-          if (how === 'answer') pending.settle({ id: request.id, result: {} });
-          else if (how === 'fail') pending.fail(request, new Error('x'));
-          else if (how === 'progress') pending.progress(request.id, { progress: 1 });
-          else if (how === 'deadline') clock.jump(3);
-        }
-        controllers[0]!.abort();
-        clock.jump(200);
-        clock.jump(200);
-        await settle(1);
-        expect(settled).toBe(plan.length);
-        expect([pending.size, clock.timers]).toEqual([0, 0]);
-        for (const { signal } of controllers) expect(getEventListeners(signal, 'abort')).toHaveLength(0);
-      }),
+      fc.asyncProperty(
+        fc.array(fc.tuple(end, fc.integer({ min: 1, max: 100 })), { maxLength: 60, size: 'max' }),
+        async (plan) => {
+          const { clock, pending, open, last } = table();
+          const controllers = [new AbortController(), new AbortController()];
+          let settled = 0;
+          const requests = plan.map(([how, forMs], i) => {
+            const { signal } = controllers[i % 2]!;
+            const done = (): void => void settled++;
+            open({ forMs, silenceMs: i % 3 === 0 ? 50 : 0, signal }, i % 2 === 0).then(done, done);
+            return { how, request: last() };
+          });
+          for (const { how, request } of requests) {
+            if (how === 'answer') pending.settle({ id: request.id, result: {} });
+            else if (how === 'fail') pending.fail(request, new Error('x'));
+            else if (how === 'progress') pending.progress(request.id, { progress: 1 });
+            else if (how === 'deadline') clock.jump(3);
+          }
+          controllers[0]!.abort();
+          clock.jump(200);
+          clock.jump(200);
+          await settle(1);
+          expect(settled).toBe(plan.length);
+          expect([pending.size, clock.timers]).toEqual([0, 0]);
+          for (const { signal } of controllers) expect(getEventListeners(signal, 'abort')).toHaveLength(0);
+        },
+      ),
       { seed: 31, numRuns: 150 },
     );
   });

@@ -475,7 +475,7 @@ it('keeps its promises over any sequence of takes, waits, releases, losses and t
     { weight: 1, arbitrary: fc.constant('abort' as const) },
     { weight: 2, arbitrary: fc.constant('time' as const) },
   );
-  const plan = fc.array(fc.tuple(step, fc.nat(20)), { maxLength: 80 });
+  const plan = fc.array(fc.tuple(step, fc.nat(20)), { maxLength: 80, size: 'max' });
   await fc.assert(
     fc.asyncProperty(
       plan,
