@@ -1,5 +1,6 @@
 /** Knows how to wait for a service's status: told of each change, never polling. */
 
+import { onAbort } from './_util/abort.js';
 import type { Clock } from './_util/clock.js';
 import { WaitQueue } from './_util/wait-queue.js';
 import { errorAt } from './caller.js';
@@ -50,10 +51,13 @@ export async function untilStatus(
     const now = statusOf(service);
     if (now === status || (status === 'ready' && now === 'degraded')) queue.give(undefined);
     else if (status === 'ready' && GIVEN_UP.has(now)) queue.give(whyNot(service, local));
+    else if (service.ended.aborted) queue.give(errorAt(service.ended.reason as StoreError, local, { service: local }));
   };
   const off = events.on('state', (event) => {
     if (event.service === service.name) look();
   });
+  // A moment later, when its endpoints have stopped: that may be what is waited for.
+  const offEnd = onAbort(service.ended, () => queueMicrotask(look));
   try {
     const waiting = queue.wait({ deadline: clock.now() + timeoutMs, signal }, (why) =>
       why === 'cancelled'
@@ -69,6 +73,7 @@ export async function untilStatus(
     if (problem) throw problem;
   } finally {
     off();
+    offEnd();
   }
 }
 

@@ -239,7 +239,7 @@ export class Endpoint {
     this.#halt();
     await this.#drain(drainMs);
     const connections = this.#pool.connections.map((connection) => connection.close());
-    await Promise.all([this.#launcher.settled(), ...connections]);
+    await Promise.all([this.#launcher.settled(), this.#pool.closeReplaced(), this.#endLeases(), ...connections]);
   }
 
   /**
@@ -260,7 +260,7 @@ export class Endpoint {
 
   async #drained(drainMs: number): Promise<void> {
     await this.#drain(drainMs);
-    await Promise.all([this.#launcher.settled(), this.#pool.closeReplaced()]);
+    await Promise.all([this.#launcher.settled(), this.#pool.closeReplaced(), this.#endLeases()]);
     if (this.#closed) return;
     this.#launcher.resume();
     this.#send({ type: 'drained' });
@@ -273,6 +273,10 @@ export class Endpoint {
     this.#supervisor.stop();
     await this.#drain(drainMs);
     await Promise.all([this.#launcher.settled(), this.#pool.close()]);
+    await this.#endLeases();
+  }
+
+  async #endLeases(): Promise<void> {
     await Promise.all([...this.#leases].map((connection) => this.endLease(connection)));
   }
 

@@ -155,11 +155,14 @@ export class Balance {
       });
       record.attempts++;
       since = clock.now();
+      // Whoever drains the endpoint sees by this that a call is under way.
+      connection.inFlight++;
       try {
         return use
           ? await use(connection, call)
           : complete(call, await connection.request(call.method, call.params, call));
       } finally {
+        connection.inFlight--;
         record.callMs += clock.now() - since;
         void endpoint.endLease(connection);
       }

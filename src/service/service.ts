@@ -197,6 +197,11 @@ export class Service {
     return connections.map((connection) => connection.pid).filter((pid) => pid !== undefined);
   }
 
+  /** Aborts when the service is removed or its store closed, with the error that says so. */
+  get ended(): AbortSignal {
+    return this.#ending.signal;
+  }
+
   get calls(): { running: number; waiting: number } {
     const calls = { running: 0, waiting: 0 };
     for (const { path } of this.#running.values()) {
@@ -320,7 +325,10 @@ export class Service {
     const timeoutMs = startTimeoutMs + readTimeoutMs;
     const deadline = this.#parts.clock.now() + timeoutMs;
     const { signal } = this.#ending;
-    return this.list('tools/list', 'tools', 'tools', { deadline, timeoutMs, signal });
+    return this.list('tools/list', 'tools', 'tools', { deadline, timeoutMs, signal }).catch((error: unknown) => {
+      // No caller has cancelled it.
+      throw signal.aborted ? this.#gone() : error;
+    });
   }
 
   #toolsChanged(): void {

@@ -1,0 +1,80 @@
+/** Knows what becomes of calls and leases that have a connection of their own when their service or store ends. */
+
+import { describe, expect, it } from 'vitest';
+import { FakeClock, failure, settle, watch } from '../support/fake-clock.js';
+import { FakeServer, openStore } from '../support/fake-server.js';
+
+/** A store whose calls each have a connection of their own, with one under way that answers after `delayMs`. */
+async function underWay(delayMs: number) {
+  const clock = new FakeClock();
+  const server = new FakeServer({ slow: { delayMs } }, clock);
+  const store = await openStore({ s: server }, clock, { own: { s: { sharing: 'call' } } });
+  const listed = watch(store.listTools());
+  await clock.advance(10);
+  expect(listed.settled).toBe(true);
+  const call = watch(store.callTool('s__slow'));
+  await settle();
+  expect(server.running).toBe(1);
+  return { clock, server, store, call };
+}
+
+describe('a call with a connection of its own', () => {
+  it('is waited for when the store closes', async () => {
+    const { clock, store, call } = await underWay(1_000);
+    const closing = watch(store.close());
+    await clock.advance(500);
+    expect([closing.settled, call.settled]).toEqual([false, false]);
+    await clock.advance(600);
+    expect(call.error).toBe(undefined);
+    expect(closing.settled).toBe(true);
+  });
+
+  it('ends with its connection when the time of a stop is over', async () => {
+    const { clock, server, store, call } = await underWay(60_000);
+    const stopping = watch(store.disconnectService('s', { drainMs: 1_000 }));
+    await clock.advance(500);
+    expect(call.settled).toBe(false);
+    await clock.advance(600);
+    expect(stopping.settled).toBe(true);
+    expect(call.error).toMatchObject({ code: 'OUTCOME_UNKNOWN', executed: 'unknown' });
+    expect(server.open.size).toBe(0);
+    await store.close();
+  });
+
+  it('ends with its connection when the time of a restart is over', async () => {
+    const { clock, store, call } = await underWay(60_000);
+    const restarting = watch(store.restartService('s', { drainMs: 1_000 }));
+    await clock.advance(1_100);
+    expect(restarting.settled).toBe(true);
+    expect(call.error).toMatchObject({ code: 'OUTCOME_UNKNOWN' });
+    await store.close();
+  });
+});
+
+it('a store that closes while a list is awaited says so to the call that waits for it', async () => {
+  const clock = new FakeClock();
+  const server = new FakeServer({}, clock);
+  server.answers.list = false;
+  const store = await openStore({ s: server }, clock);
+  const call = failure(store.callTool('s__echo'));
+  await settle();
+  await store.close({ drainMs: 0 });
+  expect(await call).toMatchObject({ code: 'STORE_CLOSED', executed: 'no' });
+});
+
+it('whoever waits for a status is told when the service goes, whether it ever ran or not', async () => {
+  const clock = new FakeClock();
+  const store = await openStore({ a: new FakeServer({}, clock), b: new FakeServer({}, clock) }, clock);
+  const removed = failure(store.waitService('a', { status: 'ejected' }));
+  const closed = failure(
+    store.waitService('b', { status: 'ready' }).then(() => store.waitService('b', { status: 'ejected' })),
+  );
+  const stopped = store.waitService('b', { status: 'stopped' });
+  await settle();
+  await store.deleteService('a');
+  expect(await removed).toMatchObject({ code: 'STORE_CLOSED', service: 'a' });
+  await store.close();
+  expect(await closed).toMatchObject({ code: 'STORE_CLOSED', service: 'b' });
+  expect((await stopped).status).toBe('stopped');
+  expect(clock.timers).toBe(0);
+});
