@@ -12,7 +12,7 @@ import { Launcher, type LauncherOptions } from './launch.js';
 import { RAMP_MS } from './limits.js';
 import { type EndpointEffect, type EndpointEvent, type EndpointState, next } from './machine.js';
 import { Pool, type PoolStats } from './pool.js';
-import { copyOf, refusalOf, verdictOf } from './refusal.js';
+import { copyOf, patienceOver, refusalOf, verdictOf } from './refusal.js';
 import { Supervisor } from './supervise.js';
 
 export interface EndpointOptions extends Omit<LauncherOptions, 'onGap'> {
@@ -160,7 +160,7 @@ export class Endpoint {
    */
   wait(limits: WaitLimits, timeoutMs: number): Promise<Connection> {
     this.use();
-    const refusal = this.refusal();
+    const refusal = this.refusal() ?? patienceOver(this.#state, limits.deadline, this.#clock.now());
     if (refusal) return Promise.reject(refusal);
     if (this.#state.name !== 'probing') return this.#pool.wait(limits, timeoutMs);
     this.#probe = limits;
@@ -204,8 +204,52 @@ export class Endpoint {
     this.#pool.release(connection, this.#clock.now());
   }
 
-  /** A connection of one owner, beside the pool; it ends with `endLease`. Rejects as `wait` does. */
-  async lease(limits: WaitLimits, timeoutMs: number): Promise<Connection> {
+  /** A connection for one call alone, which ends with `ownDone`; how its start goes counts as that of a pool's does. */
+  async own(call: WaitLimits, timeoutMs: number): Promise<Connection> {
+    if (this.#state.name === 'auth_required' && this.#launcher.newCredentials) this.#send({ type: 'credentials' });
+    const refusal = this.refusal() ?? patienceOver(this.#state, call.deadline, this.#clock.now());
+    if (refusal) throw refusal;
+    if (this.#state.name === 'probing') {
+      this.#probe = call;
+      this.#send({ type: 'probe', connected: true });
+    }
+    const sentAt = this.#clock.now();
+    const restarts = this.#restarts;
+    try {
+      const connection = await this.lease(call, timeoutMs, (error) => {
+        if (restarts === this.#restarts)
+          this.#send({ type: 'own_failed', error, sentAt, random: this.#clock.random() });
+      });
+      this.#send({ type: 'opened' });
+      connection.inFlight++;
+      return connection;
+    } catch (error) {
+      this.#probeOver(call);
+      throw error;
+    }
+  }
+
+  /** As `done`, for a connection of `own`: settles when nothing of it is left. */
+  ownDone(
+    connection: Connection,
+    call: WaitLimits,
+    asked: 'call' | 'list',
+    sentAt: number,
+    error?: unknown,
+  ): Promise<void> {
+    connection.inFlight--;
+    const verdict = error === undefined ? 'answered' : verdictOf(error);
+    if (verdict === 'failed') this.#callFailed(asStoreError(error), sentAt);
+    else if (verdict === 'answered' && asked === 'call') this.#send({ type: 'call_ok', own: true });
+    this.#probeOver(call);
+    return this.endLease(connection);
+  }
+
+  /**
+   * A connection of one owner, beside the pool; it ends with `endLease`. Rejects as `wait` does.
+   * @param onFailed - hears of a start that failed, also where nobody waits for it any more
+   */
+  async lease(limits: WaitLimits, timeoutMs: number, onFailed?: (error: StoreError) => void): Promise<Connection> {
     const refusal = this.#closed || this.#state.name === 'stopped' ? this.refusal() : undefined;
     if (refusal) throw refusal;
     // Whose time is over starts nothing.
@@ -217,7 +261,10 @@ export class Endpoint {
         // Nobody waits for it any more.
         if (!waiting.give(connection)) void this.endLease(connection);
       },
-      (error: unknown) => waiting.failAll(() => asStoreError(error)),
+      (error: unknown) => {
+        onFailed?.(asStoreError(error));
+        waiting.failAll(() => asStoreError(error));
+      },
     );
     const connection = await waiting.wait(limits, (why) => waitOver(why, limits, timeoutMs));
     connection.onNotice = (notice) => this.#options.onNotice(notice);

@@ -82,9 +82,10 @@ export class Launcher {
     this.#starts.abort(reason);
   }
 
-  /** Opens again after `halt`. */
+  /** Opens again after `halt`, as for the first time: what answers there may have been replaced, for which one restarts. */
   resume(): void {
     this.#starts = new AbortController();
+    this.#era = undefined;
   }
 
   /** Settles when nothing is being opened any more. */

@@ -75,8 +75,10 @@ export type EndpointEvent =
   | { type: 'lost'; error: StoreError; answered: boolean; expired: boolean; random: number }
   /** The last connection was closed for idleness. */
   | { type: 'idle' }
-  /** A call was answered. */
-  | { type: 'call_ok' }
+  /** A start of a connection for one call alone, begun at `sentAt`, failed. */
+  | { type: 'own_failed'; error: StoreError; sentAt: number; random: number }
+  /** A call was answered. `own`: over a connection of its own, so starts succeed as well. */
+  | { type: 'call_ok'; own?: boolean }
   /**
    * A call that was sent at `sentAt` failed for a reason that lies in the transport or the protocol. `leadsTo`: where that
    * leads when it is one too many; `'degraded'` keeps it in use, since too many siblings are out already.
@@ -138,8 +140,10 @@ export function next(state: EndpointState, event: EndpointEvent, now: number): S
       return state.name === 'ready' || state.name === 'degraded' ? lost(state, event, now) : stay(state);
     case 'idle':
       return state.name === 'ready' || state.name === 'degraded' ? to({ name: 'registered' }) : stay(state);
+    case 'own_failed':
+      return ownFailed(state, event, now);
     case 'call_ok':
-      return callOk(state, now);
+      return callOk(state, event.own === true, now);
     case 'call_failed':
       return callFailed(state, event, now);
     case 'probe':
@@ -235,6 +239,26 @@ function startFailed(
   ]);
 }
 
+/** Such starts run side by side, whatever the state; those that were under way together fail together and count once. */
+function ownFailed(state: EndpointState, event: Extract<EndpointEvent, { type: 'own_failed' }>, now: number): Step {
+  switch (state.name) {
+    case 'registered':
+      return startFailed(1, NO_HISTORY, event, now);
+    case 'ready':
+    case 'degraded':
+    case 'reconnecting': {
+      const { starts } = state.history;
+      if (event.sentAt < (starts.at(-1) ?? Number.NEGATIVE_INFINITY)) return stay(state);
+      return startFailed(starts.length + 1, state.history, event, now);
+    }
+    case 'probing':
+      return state.of === 'call' ? startFailed(1, state.history, event, now) : stay(state);
+    default:
+      // Also where a start is under way that decides.
+      return stay(state);
+  }
+}
+
 function giveUp(error: StoreError, now: number): Step {
   if (error.code === 'AUTH_REQUIRED' || error.code === 'FORBIDDEN')
     return to({ name: 'auth_required', reason: error }, [{ type: 'refuse', error }]);
@@ -245,13 +269,14 @@ function giveUp(error: StoreError, now: number): Step {
   ]);
 }
 
-function callOk(state: EndpointState, now: number): Step {
+function callOk(state: EndpointState, own: boolean, now: number): Step {
   if (!('history' in state)) return stay(state);
-  const history = { ...state.history, calls: [] };
+  const history = { ...state.history, calls: [], ...(own && { starts: [] }) };
   if (state.name === 'probing' && state.of === 'call')
     return to({ name: 'ready', since: now, history: { ...history, backAt: now } });
   if (state.name === 'degraded') return to({ name: 'ready', since: now, history });
-  if (state.name === 'ready' && state.history.calls.length > 0) return to({ ...state, history });
+  const news = state.history.calls.length > 0 || (own && state.history.starts.length > 0);
+  if (state.name === 'ready' && news) return to({ ...state, history });
   return stay(state);
 }
 

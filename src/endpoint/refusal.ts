@@ -26,6 +26,18 @@ export function refusalOf(state: EndpointState, closed: boolean, now: number): S
   }
 }
 
+/** The server asked for patience until after this deadline: the call fails now, with the time, rather than then. */
+export function patienceOver(state: EndpointState, deadline: number, now: number): StoreError | undefined {
+  if (state.name !== 'reconnecting' || state.reason.code !== 'RATE_LIMITED' || state.nextTryAt < deadline)
+    return undefined;
+  const { message, figures, cause } = state.reason;
+  const retryAfterMs = Math.max(0, Math.ceil(state.nextTryAt - now));
+  return new StoreError('RATE_LIMITED', `${message}; next try in ${Math.ceil(retryAfterMs / 1000)} s`, {
+    figures: { ...figures, retryAfterMs },
+    cause,
+  });
+}
+
 function down(message: string, cause: StoreError, inMs: number): StoreError {
   const nextTryInMs = Math.max(0, Math.round(inMs));
   const when = nextTryInMs > 0 ? `; next try in ${Math.ceil(nextTryInMs / 1000)} s` : '';

@@ -53,8 +53,11 @@ export class Balance {
       const queued = limit.enter(call);
       if (queued) await queued;
     }
+    if (fresh)
+      return this.#fresh(call, use, () => {
+        if (use === undefined) limit.leave();
+      });
     try {
-      if (fresh) return await this.#fresh(call, use);
       let endpoint = endpoints.length === 1 ? endpoints[0]! : this.#choose(call);
       let connection = endpoint?.take();
       if (connection === undefined) {
@@ -140,36 +143,49 @@ export class Balance {
     return this.#wait(least, call);
   }
 
-  /** `sharing: 'call'`. */
-  async #fresh(call: Call, use: Use | undefined): Promise<CallResult> {
-    const { endpoints, clock } = this.#options;
-    const failed = this.#failed.get(call);
-    const open = endpoints.filter((endpoint) => !failed?.has(endpoint));
-    const endpoint = [...(open.length > 0 ? open : endpoints)].sort((a, b) => a.leased - b.leased)[0]!;
+  /** `sharing: 'call'`. The permit is kept until nothing of the connection is left: its place is free only then. */
+  async #fresh(call: Call, use: Use | undefined, leave: () => void): Promise<CallResult> {
+    const { clock } = this.#options;
+    const endpoint = this.#leastLeased(call);
     const { record } = call;
     record.endpoint = endpoint.label;
     let since = clock.now();
+    let connection: Connection;
     try {
-      const connection = await endpoint.lease(call, call.timeoutMs).finally(() => {
+      connection = await endpoint.own(call, call.timeoutMs).finally(() => {
         record.connectMs += clock.now() - since;
       });
-      record.attempts++;
-      since = clock.now();
-      // Whoever drains the endpoint sees by this that a call is under way.
-      connection.inFlight++;
-      try {
-        return use
-          ? await use(connection, call)
-          : complete(call, await connection.request(call.method, call.params, call));
-      } finally {
-        connection.inFlight--;
-        record.callMs += clock.now() - since;
-        void endpoint.endLease(connection);
-      }
     } catch (error) {
       this.#blame(call, endpoint);
+      leave();
       throw error;
     }
+    record.attempts++;
+    since = clock.now();
+    let failed: unknown;
+    try {
+      return use
+        ? await use(connection, call)
+        : complete(call, await connection.request(call.method, call.params, call));
+    } catch (error) {
+      failed = error;
+      this.#blame(call, endpoint);
+      throw error;
+    } finally {
+      record.callMs += clock.now() - since;
+      void endpoint.ownDone(connection, call, use ? 'list' : 'call', since, failed).finally(leave);
+    }
+  }
+
+  #leastLeased(call: Call): Endpoint {
+    const { endpoints } = this.#options;
+    const failed = this.#failed.get(call);
+    let open = endpoints.filter((endpoint) => endpoint.refusal() === undefined);
+    if (open.some((endpoint) => !failed?.has(endpoint))) open = open.filter((endpoint) => !failed?.has(endpoint));
+    if (open.length > 0) return open.sort((a, b) => a.leased - b.leased)[0]!;
+    const least = leastBad(endpoints);
+    least.hasten();
+    return least;
   }
 }
 

@@ -119,6 +119,19 @@ describe('F27: the server asks for patience', () => {
     expect(await echo(store, 'y')).toBe('"y"');
   });
 
+  it('to a new session, longer than the deadline: also the calls after are told the time, at once', async () => {
+    const { server, store } = await ready();
+    server.fail('initialize', status(429, { 'retry-after': '3600' }), 9);
+    server.expireSessions();
+    expect((await failure(echo(store, 'x'))).code).toBe('RATE_LIMITED');
+    const { ms, value } = await timed(() => failure(echo(store, 'x')));
+    expect(value).toMatchObject({ code: 'RATE_LIMITED', executed: 'no' });
+    expect(value.figures?.['retryAfterMs']).toBeGreaterThan(3_500_000);
+    expect(value.figures?.['retryAfterMs']).toBeLessThanOrEqual(3_600_000);
+    expect(ms).toBeLessThan(10_000);
+    expect(server.calls('initialize')).toHaveLength(2);
+  });
+
   it('in the handshake: the start waits so long', async () => {
     const server = await httpServer();
     server.fail('server/discover', status(503, { 'retry-after': '1' }));

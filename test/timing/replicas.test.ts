@@ -4,7 +4,16 @@ import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import type { BalanceStrategy, EndpointOptions, MCPStore, ServiceConfig, ServiceOptions } from '../../src/index.js';
-import { afterwards, cleanUpAfterEach, openStore, type Script, scripted, starts, textIn } from '../support/harness.js';
+import {
+  afterwards,
+  cleanUpAfterEach,
+  gone,
+  openStore,
+  type Script,
+  scripted,
+  starts,
+  textIn,
+} from '../support/harness.js';
 import { failure, until } from '../support/waiting.js';
 
 cleanUpAfterEach(60_000);
@@ -141,5 +150,15 @@ describe('who shares connections', () => {
     const batch = await store.batchCall(Array.from({ length: 5 }, () => ({ tool: 's__counter' })));
     expect(batch.results.map(({ result }) => textIn(result))).toEqual(['1', '1', '1', '1', '1']);
     expect(pids(service).length).toBe(listed + 5);
+  });
+
+  it('a fresh process takes the place of the one before only when that is gone', async () => {
+    const service = scripted({ stubborn: true }, { mcpstore: { sharing: 'call', stopTimeoutMs: 1_500 } });
+    const store = await openStore({ services: { s: service } });
+    await store.listTools();
+    await store.callTool('s__counter');
+    await store.callTool('s__counter');
+    const [, first, second] = pids(service);
+    expect([gone(first!), gone(second!)]).toEqual([true, false]);
   });
 });

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
 import { type Clock, systemClock } from '../../src/_util/clock.js';
 import { type ConnectOptions, connect } from '../../src/connection/connect.js';
+import { MCPStore } from '../../src/store.js';
 import { HttpTestServer } from '../support/http-server.js';
 import { tempDir } from '../support/tmp.js';
 
@@ -81,4 +82,15 @@ it('nothing is kept without a state folder, and a damaged file is as none', asyn
   await writeFile(join(stateDir, 'eras', file!), '{"era":');
   expect(await run(server, stateDir)).toEqual(ASKED);
   expect(await run(server, join(stateDir, 'eras', file!))).toEqual(ASKED);
+});
+
+it('a restart asks the server for its era anew, since that is what one restarts for', async () => {
+  const server = await startServer('modern');
+  const store = await MCPStore.open({ stateDir: null, services: { s: { url: server.url.href } } });
+  undo.unshift(() => store.close({ drainMs: 0 }));
+  await store.callTool('s__echo', { text: 'x' });
+  server.options = { ...server.options, era: 'legacy' };
+  await store.restartService('s');
+  await store.callTool('s__echo', { text: 'x' });
+  expect(server.calls('initialize')).toHaveLength(1);
 });

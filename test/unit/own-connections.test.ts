@@ -51,6 +51,60 @@ describe('a call with a connection of its own', () => {
   });
 });
 
+describe('the endpoint of such calls', () => {
+  async function service(tools: ConstructorParameters<typeof FakeServer>[0], options: object = {}) {
+    const clock = new FakeClock();
+    const server = new FakeServer(tools, clock);
+    const own = { s: { sharing: 'call', connectionPool: { maxRetries: 0, ...options } } };
+    const store = await openStore({ s: server }, clock, { own });
+    const listed = watch(store.listTools());
+    await clock.advance(10);
+    expect(listed.settled).toBe(true);
+    return { clock, server, store };
+  }
+
+  it('opens its breaker after five that failed, lets one probe, and is used again', async () => {
+    const crash = ({ hangUp }: { hangUp: () => void }): Promise<never> => {
+      hangUp();
+      return new Promise(() => {});
+    };
+    const { clock, server, store } = await service({ echo: { run: crash } }, { maxConnections: 2 });
+    for (let i = 0; i < 5; i++) {
+      expect(await failure(store.callTool('s__echo'))).toMatchObject({ code: 'OUTCOME_UNKNOWN' });
+      await clock.advance(1);
+    }
+    const { connects } = server;
+    expect(await failure(store.callTool('s__echo'))).toMatchObject({
+      code: 'SERVICE_DOWN',
+      figures: { nextTryInMs: expect.any(Number) },
+    });
+    expect(server.connects).toBe(connects);
+    server.tools = { echo: {} };
+    await clock.advance(10_000);
+    const both = await Promise.allSettled([store.callTool('s__echo'), store.callTool('s__echo')]);
+    expect(both.map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);
+    expect(store.serviceInfo('s').status).toBe('ready');
+    await store.close();
+  });
+
+  it('gives up after five starts that failed, and those that fail together count once', async () => {
+    const { clock, server, store } = await service({ echo: {} }, { maxConnections: 3 });
+    server.onConnect = () => {
+      throw new Error('down');
+    };
+    const { connects } = server;
+    await Promise.all([1, 2, 3].map(() => failure(store.callTool('s__echo'))));
+    expect(store.serviceInfo('s').status).toBe('reconnecting');
+    for (let i = 0; i < 20; i++) {
+      await clock.advance(100);
+      await failure(store.callTool('s__echo'));
+    }
+    expect(store.serviceInfo('s').status).toBe('failed');
+    expect(server.connects - connects).toBeLessThanOrEqual(3 + 5);
+    await store.close();
+  });
+});
+
 it('a store that closes while a list is awaited says so to the call that waits for it', async () => {
   const clock = new FakeClock();
   const server = new FakeServer({}, clock);
