@@ -117,8 +117,11 @@ export class Balance {
     const returning = endpoints.find((endpoint) => endpoint.state.name === 'probing' && !endpoint.refusal());
     if (returning && !failed?.has(returning)) return returning;
     if (usable.length === 0) return undefined;
-    this.#current = pick(usable);
-    return this.#current;
+    const chosen = pick(usable);
+    this.#current = chosen;
+    // One that was stopped for idleness comes back behind as soon as its siblings have more to do than one call.
+    if (!sticky && chosen.inFlight > 0) endpoints.find(({ state }) => state.name === 'registered')?.use();
+    return chosen;
   }
 
   async #wait(chosen: Endpoint | undefined, call: Call): Promise<Taken> {
@@ -136,7 +139,10 @@ export class Balance {
     let open = endpoints.filter((endpoint) => endpoint.refusal() === undefined);
     if (open.some((endpoint) => !failed?.has(endpoint))) open = open.filter((endpoint) => !failed?.has(endpoint));
     // One that keeps state needs one connection, not one of each.
-    if (sticky && open.length > 0) return this.#wait(open[0], call);
+    if (sticky && open.length > 0) {
+      if (this.#current === undefined || !open.includes(this.#current)) this.#current = open[0]!;
+      return this.#wait(this.#current, call);
+    }
     if (open.length > 0) return firstOf(open, call);
     const least = leastBad(endpoints);
     least.hasten();

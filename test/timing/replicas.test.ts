@@ -14,6 +14,7 @@ import {
   starts,
   textIn,
 } from '../support/harness.js';
+import { HttpTestServer } from '../support/http-server.js';
 import { failure, until } from '../support/waiting.js';
 
 cleanUpAfterEach(60_000);
@@ -160,5 +161,17 @@ describe('who shares connections', () => {
     await store.callTool('s__counter');
     const [, first, second] = pids(service);
     expect([gone(first!), gone(second!)]).toEqual([true, false]);
+  });
+
+  it('an agent whose session has expired goes on at one replica, not at both in turn', async () => {
+    const servers = [await HttpTestServer.start(), await HttpTestServer.start()];
+    for (const server of servers) afterwards(() => server.close());
+    const endpoints = servers.map(({ url }) => ({ url: url.href }));
+    const store = await openStore({ services: { s: { mcpstore: { sharing: 'agent', endpoints } } } });
+    for (let i = 0; i < 3; i++) await store.callTool('s__echo', { text: 'x' });
+    for (const server of servers) server.expireSessions();
+    const before = servers.map(({ executed }) => executed);
+    for (let i = 0; i < 5; i++) await store.callTool('s__echo', { text: 'x' });
+    expect(servers.map(({ executed }, i) => executed - before[i]!).sort()).toEqual([0, 5]);
   });
 });

@@ -288,6 +288,18 @@ describe('the breaker of a service with one endpoint', () => {
   });
 });
 
+it('a replica that was stopped for idleness comes back when there is more to do than one call', async () => {
+  const connectionPool = { minConnections: 0, maxIdleTimeMs: 1_000 };
+  const of = replicas([5, 5], { connectionPool, performance: { connectionPool } });
+  await load(of, 4, 2);
+  await of.path.endpoints[1]!.closeIdle(0);
+  expect(of.path.endpoints[1]!.state.name).toBe('registered');
+  await load(of, 4, 1);
+  expect(of.path.endpoints[1]!.state.name).toBe('registered');
+  await load(of, 30, 4);
+  expect(of.path.endpoints[1]!.state.name).toBe('ready');
+});
+
 describe('who shares connections', () => {
   it('an agent stays with one replica, and moves only where that one is gone', async () => {
     const of = replicas([5, 5, 5], { sharing: 'agent' });
