@@ -78,7 +78,15 @@ describe('what may be tried again', () => {
     ['a refusal', of('FORBIDDEN'), true, 'final'],
     ['a store that is closed', of('STORE_CLOSED'), true, 'final'],
     ['too large an answer', of('MESSAGE_TOO_LARGE', 'yes'), true, 'final'],
+    ['429 without any figures', new StoreError('RATE_LIMITED', 'x'), true, 'elsewhere'],
+    ['a connect that failed after something was sent', of('CONNECT_FAILED', 'unknown'), true, 'final'],
     ['a thing that is no error of ours', new TypeError('x'), true, 'final'],
+    [
+      'another library’s error with a code of ours',
+      Object.assign(new Error('x'), { code: 'CONNECT_FAILED', executed: 'no' }),
+      true,
+      'final',
+    ],
   ];
   it.each(cases)('%s', (_what, error, repeatable, verdict) => {
     expect(judge(error, { repeatable })).toEqual(verdict);
@@ -146,12 +154,23 @@ describe('trying again', () => {
     const twice = await run([expired(), expired()]);
     expect(twice.at).toEqual([0, 0]);
     expect(twice.outcome).toMatchObject({ message: '404' });
+    // A retry that went before does not count as one.
+    const both = await run([refused(), expired()]);
+    expect([both.at, both.outcome]).toEqual([[0, 1_000, 1_000], { ok: 1 }]);
+    // Time stands still here.
+    const clock = new FakeClock();
+    const { next } = failing(clock, [expired()]);
+    expect(await new Retry(policy(clock)).around(next)(fakeCall(clock))).toEqual({ ok: 1 });
+    expect(clock.timers).toBe(0);
   });
 
   it('F27: waits as long as the server asks where the deadline allows it, else fails at once with that time', async () => {
     const limited = (retryAfterMs: number): StoreError =>
       new StoreError('RATE_LIMITED', '429', { figures: { retryAfterMs } });
     expect((await run([limited(2_500)])).at).toEqual([0, 2_500]);
+    const again = await run([limited(2_500), limited(100)]);
+    expect(again.at).toEqual([0, 2_500]);
+    expect(again.outcome).toMatchObject({ code: 'RATE_LIMITED', figures: { retryAfterMs: 100 } });
     const absurd = await run([limited(86_400_000)]);
     expect(absurd.at).toEqual([0]);
     expect(absurd.outcome).toMatchObject({ code: 'RATE_LIMITED', figures: { retryAfterMs: 86_400_000 } });
@@ -161,6 +180,22 @@ describe('trying again', () => {
     const { at, outcome } = await run([refused(), refused(), refused()], {}, { forMs: 2_500 });
     expect(at).toEqual([0, 1_000]);
     expect(outcome).toMatchObject({ code: 'CONNECT_FAILED' });
+    expect((await run([refused()], {}, { forMs: 1_000 })).at).toEqual([0]);
+    expect((await run([refused()], {}, { forMs: 1_001 })).at).toEqual([0, 1_000]);
+  });
+
+  it('does not repeat what its caller was asked for: nobody is asked twice for one call', async () => {
+    const clock = new FakeClock();
+    let attempts = 0;
+    const handle = new Retry(policy(clock)).around((call) => {
+      attempts++;
+      call.record.asked++;
+      return Promise.reject(unknown());
+    });
+    const seen = watch(handle(fakeCall(clock, { repeatable: true })));
+    await clock.advance(10_000);
+    expect(attempts).toBe(1);
+    expect(seen.error).toMatchObject({ code: 'OUTCOME_UNKNOWN' });
   });
 
   it('repeats a call whose outcome is unknown only where that does no harm', async () => {
@@ -177,7 +212,12 @@ describe('trying again', () => {
     await clock.advance(10);
     controller.abort(reason);
     await settle();
-    expect(seen.error).toMatchObject({ code: 'CANCELLED', executed: 'no', cause: reason });
+    expect(seen.error).toMatchObject({
+      code: 'CANCELLED',
+      message: 'cancelled by the caller',
+      executed: 'no',
+      cause: reason,
+    });
     await clock.advance(10_000);
     expect([at, clock.timers]).toEqual([[0], 0]);
   });
@@ -237,6 +277,21 @@ describe('trying again', () => {
     await settle();
     expect(seen.error).toMatchObject({ code: 'STORE_CLOSED' });
     expect([at.length, clock.timers]).toEqual([1, 0]);
+  });
+
+  it('begins no pause once the service is closed: what was under way ends with its own failure', async () => {
+    const clock = new FakeClock();
+    const retries = new Retry(policy(clock));
+    const last = refused();
+    let fail: ((error: Error) => void) | undefined;
+    const attempt = new Promise<never>((_resolve, reject) => {
+      fail = reject;
+    });
+    const seen = watch(retries.around(() => attempt)(fakeCall(clock)));
+    retries.refuse(() => new StoreError('STORE_CLOSED', 'closed'));
+    fail!(last);
+    await settle();
+    expect([seen.error, clock.timers]).toEqual([last, 0]);
   });
 });
 
@@ -300,11 +355,22 @@ describe('F36: the budget', () => {
   it('goes elsewhere at once where another endpoint can take the call, and only there with what repeating cannot mend', async () => {
     const missing = (): StoreError =>
       new StoreError('SPAWN_FAILED', 'no such command', { figures: { retryable: false } });
-    expect((await run([missing()])).at).toEqual([0]);
+    const alone = missing();
+    expect(await run([alone])).toMatchObject({ at: [0], outcome: alone });
     const { at, outcome } = await run([missing(), refused()], { elsewhere: () => true });
     expect(outcome).toEqual({ ok: 1 });
     // The budget alone makes it wait: 0.2 for the call, the rest at 3 a second.
     expect(at.map(Math.round)).toEqual([0, 267, 600]);
+  });
+
+  it('is not spent on sessions that had expired', async () => {
+    const clock = new FakeClock();
+    const expired = new StoreError('CONNECT_FAILED', '404', { figures: { sessionExpired: true } });
+    const retries = new Retry(policy(clock, { retryDelayMs: 0 }));
+    for (let i = 0; i < 5; i++) await retries.around(failing(clock, [expired]).next)(fakeCall(clock));
+    // 6 × 0.2 are there, so the next retry need not wait.
+    expect(await retries.around(failing(clock, [refused()]).next)(fakeCall(clock))).toEqual({ ok: 1 });
+    expect(clock.timers).toBe(0);
   });
 
   it('does not limit the retries of a service that rarely fails', async () => {
