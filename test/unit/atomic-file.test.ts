@@ -3,13 +3,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import * as promises from 'node:fs/promises';
 import { join } from 'node:path';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type FileCalls, resolveLinks, sweepTemporaries, writeFileAtomic } from '../../src/_util/atomic-file.js';
 import { acquireLock } from '../../src/_util/file-lock.js';
 import { readBounded } from '../../src/_util/read-file.js';
 import { tempDir } from '../support/tmp.js';
 
-const { chmod, lstat, mkdir, readFile, readdir, stat, symlink, utimes, writeFile } = promises;
+const { chmod, chown, lstat, mkdir, readFile, readdir, stat, symlink, utimes, writeFile } = promises;
 const isWindows = process.platform === 'win32';
 
 let folder: string;
@@ -70,12 +70,18 @@ describe('an atomic write', () => {
       expect((await lstat(join(folder, 'outer'))).isSymbolicLink()).toBe(true);
       expect((await lstat(join(folder, 'real/deep/inner'))).isSymbolicLink()).toBe(true);
       await symlink('loop', join(folder, 'loop'));
-      await expect(writeFileAtomic(join(folder, 'loop'), 'x')).rejects.toMatchObject({ code: 'ELOOP' });
+      await expect(writeFileAtomic(join(folder, 'loop'), 'x')).rejects.toMatchObject({
+        code: 'ELOOP',
+        message: `ELOOP: too many symbolic links, resolve '${join(folder, 'loop')}'`,
+      });
     },
   );
 
   it('never replaces what is no regular file', async () => {
-    await expect(writeFileAtomic(folder, 'x')).rejects.toMatchObject({ code: 'EINVAL' });
+    await expect(writeFileAtomic(folder, 'x')).rejects.toMatchObject({
+      code: 'EINVAL',
+      message: `EINVAL: not a regular file, replace '${folder}'`,
+    });
     if (!isWindows) await expect(writeFileAtomic('/dev/null', 'x')).rejects.toMatchObject({ code: 'EINVAL' });
   });
 
@@ -84,6 +90,103 @@ describe('an atomic write', () => {
     await writeFile(path, 'old');
     await chmod(path, 0o400);
     await expect(writeFileAtomic(path, 'new')).rejects.toMatchObject({ code: 'EACCES' });
+  });
+
+  it('writes nothing where the old file may not be written, or nobody can tell what stands there', async () => {
+    const path = join(folder, 'a.json');
+    await writeFile(path, 'old');
+    for (const step of ['access', 'stat', 'readlink']) {
+      await expect(writeFileAtomic(path, 'new', { calls: failing(step, 'EACCES') }), step).rejects.toMatchObject({
+        code: 'EACCES',
+      });
+      expect(await readFile(path, 'utf8'), step).toBe('old');
+    }
+    expect(await readdir(folder)).toEqual(['a.json']);
+    // What some network drives of Windows say of every file that is no link.
+    await writeFileAtomic(path, 'new', { calls: failing('readlink', 'UNKNOWN') });
+    expect(await readFile(path, 'utf8')).toBe('new');
+  });
+
+  it.skipIf(process.getuid?.() !== 0)('leaves the file to whom it belongs, where it may', async () => {
+    const path = join(folder, 'a.json');
+    const [uid, gid] = [process.geteuid!(), process.getegid!()];
+    for (const [owner, group] of [
+      [uid + 4_001, gid],
+      [uid, gid + 4_002],
+      [uid + 4_001, gid + 4_002],
+    ] as const) {
+      await writeFile(path, 'old');
+      await chown(path, owner, group);
+      await writeFileAtomic(path, 'new');
+      const { uid: keptOwner, gid: keptGroup } = await stat(path);
+      expect([keptOwner, keptGroup]).toEqual([owner, group]);
+    }
+  });
+
+  it('puts the content on the disk before the name, and the name before it is done', async () => {
+    const path = join(folder, 'a.json');
+    const done: string[] = [];
+    const open = async (...args: Parameters<typeof promises.open>): Promise<promises.FileHandle> => {
+      const what = args[0] === folder ? 'folder' : 'file';
+      const handle = await promises.open(...args);
+      return new Proxy(handle, {
+        get(target, key) {
+          if (key === 'sync' || key === 'close') done.push(`${key} ${what}`);
+          const value = Reflect.get(target, key, target) as unknown;
+          return typeof value === 'function' ? value.bind(target) : value;
+        },
+      });
+    };
+    const rename = (...args: Parameters<typeof promises.rename>): Promise<void> => {
+      done.push('rename');
+      return promises.rename(...args);
+    };
+    await writeFileAtomic(path, 'new', { calls: { ...promises, open, rename } as unknown as FileCalls });
+    expect(done).toEqual(['sync file', 'close file', 'rename', 'sync folder', 'close folder']);
+    // A file system that cannot do the last has the whole file all the same.
+    const refuse = (...args: Parameters<typeof promises.open>): Promise<promises.FileHandle> =>
+      args[0] === folder
+        ? Promise.reject(Object.assign(new Error('EISDIR: injected'), { code: 'EISDIR' }))
+        : promises.open(...args);
+    await writeFileAtomic(path, 'newer', { calls: { ...promises, open: refuse } as unknown as FileCalls });
+    expect(await readFile(path, 'utf8')).toBe('newer');
+  });
+
+  it('tries to rename a few times on Windows, where a reader may hold the file for a moment', async () => {
+    const path = join(folder, 'a.json');
+    const attempts = async (platform: string, failures: readonly string[]): Promise<[number, string]> => {
+      const own = process.platform;
+      Object.defineProperty(process, 'platform', { value: platform });
+      let count = 0;
+      const rename = async (...args: Parameters<typeof promises.rename>): Promise<void> => {
+        const code = failures[count++];
+        if (code !== undefined) throw Object.assign(new Error(`${code}: injected`), { code });
+        await promises.rename(...args);
+      };
+      try {
+        await writeFileAtomic(path, 'new', { calls: { ...promises, rename } as unknown as FileCalls });
+        return [count, 'written'];
+      } catch (error) {
+        return [count, (error as NodeJS.ErrnoException).code!];
+      } finally {
+        Object.defineProperty(process, 'platform', { value: own });
+      }
+    };
+    expect(await attempts('win32', ['EPERM', 'EACCES', 'EBUSY'])).toEqual([4, 'written']);
+    expect(await attempts('win32', ['ENOSPC'])).toEqual([1, 'ENOSPC']);
+    expect(await attempts('win32', [''])).toEqual([1, '']);
+    for (const code of ['EPERM', 'EACCES', 'EBUSY']) expect(await attempts('linux', [code])).toEqual([1, code]);
+    const since = performance.now();
+    expect(await attempts('win32', new Array<string>(20).fill('EBUSY'))).toEqual([10, 'EBUSY']);
+    // Growing pauses, nearly a second altogether.
+    expect(performance.now() - since).toBeGreaterThan(800);
+    expect(await readdir(folder)).toEqual(['a.json']);
+  });
+
+  it('writes a file whose name is as long as names may be', async () => {
+    const path = join(folder, `${'n'.repeat(250)}.json`);
+    await writeFileAtomic(path, 'new');
+    expect(await readFile(path, 'utf8')).toBe('new');
   });
 
   it('leaves the old file and nothing else when any step fails (F40)', async () => {
@@ -114,11 +217,33 @@ describe('an atomic write', () => {
     };
     await left(`.a.json.${dead}-0123456789ab.tmp`, 120_000);
     await left(`.a.json.${process.pid}-0123456789ab.tmp`, 5 * 3_600_000);
-    const kept = [`.a.json.${process.pid}-0123456789ac.tmp`, `.b.json.${dead}-0123456789ab.tmp`, `.a.json.${dead}.tmp`];
+    const kept = [
+      `.a.json.${process.pid}-0123456789ac.tmp`,
+      `.b.json.${dead}-0123456789ab.tmp`,
+      `.a.json.${dead}.tmp`,
+      `.a.json.old-${dead}-0123456789ab.tmp`,
+      `.a.json.${dead}-0123456789ab.tmp.kept`,
+    ];
     for (const name of kept) await left(name, 120_000);
     await left(`.a.json.${dead}-0123456789ad.tmp`, 0);
     await sweepTemporaries(join(folder, 'a.json'));
     expect((await readdir(folder)).sort()).toEqual([...kept, `.a.json.${dead}-0123456789ad.tmp`].sort());
+  });
+
+  it('sweeps nothing of a living process of somebody else, and is not disturbed by who sweeps as well', async () => {
+    const name = '.a.json.4000000-0123456789ab.tmp';
+    await writeFile(join(folder, name), '');
+    const time = new Date(Date.now() - 120_000);
+    await utimes(join(folder, name), time, time);
+    // Who runs the tests may signal every process.
+    const kill = vi.spyOn(process, 'kill').mockImplementation(() => {
+      throw Object.assign(new Error('EPERM: injected'), { code: 'EPERM' });
+    });
+    onTestFinished(() => kill.mockRestore());
+    await sweepTemporaries(join(folder, 'a.json'));
+    expect(await readdir(folder)).toEqual([name]);
+    await sweepTemporaries(join(folder, 'a.json'), failing('stat', 'ENOENT'));
+    expect(await readdir(folder)).toEqual([name]);
   });
 });
 

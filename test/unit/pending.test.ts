@@ -3,8 +3,9 @@
 import { getEventListeners } from 'node:events';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { Asker } from '../../src/call.js';
 import type { RequestOptions } from '../../src/connection/channel.js';
-import { Pending, type PendingRequest } from '../../src/connection/pending.js';
+import { Pending, type PendingRequest, type Watcher } from '../../src/connection/pending.js';
 import { FakeClock, failure, settle, watch } from '../support/fake-clock.js';
 
 function table(): {
@@ -77,6 +78,9 @@ describe('requests under way', () => {
     const odd = failure(open());
     pending.settle({ id: last().id, error: 'broken' });
     expect(await odd).toMatchObject({ code: 'RPC_ERROR', message: 'an error without a message' });
+    const text = failure(open());
+    pending.settle({ id: last().id, error: { code: '-32602', message: 'bad' } });
+    expect((await text)['rpcCode']).toBeUndefined();
   });
 
   it('F16: result and error both, neither, or no object is PROTOCOL_ERROR', async () => {
@@ -84,7 +88,11 @@ describe('requests under way', () => {
     for (const body of [{ result: {}, error: { code: 1, message: 'x' } }, {}, { result: null }, { result: 'text' }]) {
       const failed = failure(open());
       pending.settle({ id: last().id, ...body });
-      expect(await failed).toMatchObject({ code: 'PROTOCOL_ERROR', executed: 'yes' });
+      expect(await failed).toMatchObject({
+        code: 'PROTOCOL_ERROR',
+        executed: 'yes',
+        message: 'tools/call: the answer has neither one result nor one error',
+      });
     }
   });
 
@@ -111,7 +119,12 @@ describe('requests under way', () => {
 
   it('is refused before it is sent where the deadline or the signal is over already', async () => {
     const { pending, open, told } = table();
-    expect(await failure(open({ forMs: 0 }))).toMatchObject({ code: 'TIMEOUT', executed: 'no' });
+    expect(await failure(open({ forMs: 0 }))).toMatchObject({
+      code: 'TIMEOUT',
+      executed: 'no',
+      message: 'timed out after 0 ms, before it was sent',
+      figures: { timeoutMs: 0 },
+    });
     const reason = new Error('enough');
     expect(await failure(open({ signal: AbortSignal.abort(reason) }))).toMatchObject({
       code: 'CANCELLED',
@@ -139,6 +152,7 @@ describe('requests under way', () => {
       message: 'no answer and no progress for 100 ms',
       executed: 'unknown',
       figures: { readTimeoutMs: 100 },
+      hint: expect.stringContaining('connectionPool.readTimeoutMs') as string,
     });
   });
 
@@ -187,7 +201,12 @@ describe('requests under way', () => {
     const reason = new Error('enough');
     controller.abort(reason);
     expect(told).toEqual(['c0 cancelled by the caller']);
-    expect(await sent).toMatchObject({ code: 'CANCELLED', executed: 'unknown', cause: reason });
+    expect(await sent).toMatchObject({
+      code: 'CANCELLED',
+      message: 'cancelled by the caller',
+      executed: 'unknown',
+      cause: reason,
+    });
     expect(await unsent).toMatchObject({ code: 'CANCELLED', executed: 'no', cause: reason });
   });
 
@@ -215,8 +234,14 @@ describe('requests under way', () => {
       executed: 'unknown',
       cause: reason,
       message: 'the connection was lost before the answer: the server exited with code 1',
+      hint: 'The call may have run. Repeat it only if that does no harm.',
     });
-    expect(await unsent).toMatchObject({ code: 'CONNECT_FAILED', executed: 'no', cause: reason });
+    expect(await unsent).toMatchObject({
+      code: 'CONNECT_FAILED',
+      executed: 'no',
+      cause: reason,
+      message: 'the connection was lost before the call was sent: the server exited with code 1',
+    });
     expect([pending.size, clock.timers]).toEqual([0, 0]);
   });
 
@@ -228,15 +253,128 @@ describe('requests under way', () => {
         throw new Error('cannot send');
       }),
     );
-    expect((await failed).message).toBe('cannot send');
+    expect(await failed).toMatchObject({ message: 'cannot send' });
+    // Nothing of it was handed over, unless it says so.
+    let sent: boolean | undefined;
+    void pending.open('x', options, (request) => {
+      sent = request.sent;
+      pending.settle({ id: request.id, result: {} });
+    });
+    expect(sent).toBe(false);
+    // It ended while it was sent: nothing is left to look after.
     expect([pending.size, clock.timers]).toEqual([0, 0]);
+  });
+
+  it('are found by their ids while they are under way', async () => {
+    const { pending, open, last } = table();
+    const answer = open();
+    const { id } = last();
+    expect([pending.has(id), pending.get(id), pending.has('c9'), pending.get('c9')]).toEqual([
+      true,
+      last(),
+      false,
+      undefined,
+    ]);
+    pending.settle({ id, result: {} });
+    await answer;
+    expect([pending.has(id), pending.get(id)]).toEqual([false, undefined]);
+  });
+
+  it('are given up on the server where they were sent, when the connection is closed', () => {
+    const { pending, told, open } = table();
+    void open();
+    void open({}, false);
+    void open();
+    pending.cancelAll('closed');
+    expect(told).toEqual(['c0 closed', 'c2 closed']);
+    expect(pending.size).toBe(3);
+  });
+
+  it('do not count silence while their caller is asked, and count it anew from the last reply on', async () => {
+    const { clock, pending, open, last } = table();
+    const watchers: Watcher[] = [{ over: () => {} }, { over: () => {} }];
+    const seen = watch(open({ forMs: 10_000, silenceMs: 100 }));
+    await clock.advance(50);
+    for (const watcher of watchers) pending.asking(last(), watcher);
+    await clock.advance(500);
+    expect(seen.settled).toBe(false);
+    pending.answered(last(), watchers[0]!);
+    await clock.advance(500);
+    expect(seen.settled).toBe(false);
+    pending.answered(last(), watchers[1]!);
+    await clock.advance(99);
+    // What was not asked, or was answered before, is no sign of life.
+    pending.answered(last(), watchers[1]!);
+    expect(seen.settled).toBe(false);
+    await clock.advance(4);
+    expect(seen.error).toMatchObject({ message: 'no answer and no progress for 100 ms' });
+    // A reply that comes too late for its request sets nothing going.
+    pending.answered(last(), watchers[1]!);
+    expect(clock.timers).toBe(0);
+    const never = open();
+    pending.answered(last(), watchers[0]!);
+    pending.settle({ id: last().id, result: {} });
+    expect(await never).toEqual({});
+  });
+
+  it('tell whoever asks their caller that they are over, however they end, and that it was the caller’s time', async () => {
+    const { clock, pending, open, last } = table();
+    const over: string[] = [];
+    const watcher: Watcher = { over: ({ id }) => over.push(id) };
+    const answered = open();
+    pending.asking(last(), watcher);
+    pending.settle({ id: last().id, result: {} });
+    await answered;
+    const late = failure(open({ forMs: 100, silenceMs: 10 }));
+    pending.asking(last(), watcher);
+    await clock.advance(150);
+    expect((await late).message).toBe('timed out after 100 ms, while its caller was asked for input');
+    // The watcher still stands there: a reply changes nothing for a request that is over.
+    pending.answered(last(), watcher);
+    expect([over, clock.timers]).toEqual([['c0', 'c1'], 0]);
+  });
+
+  it('remember whose they were when they are given up, since their server may go on asking', async () => {
+    const { pending, open } = table();
+    const asker = {} as Asker;
+    const other = {} as Asker;
+    const controller = new AbortController();
+    const unasked = failure(open({ signal: controller.signal }));
+    const unsent = failure(open({ signal: controller.signal, ask: asker }, false));
+    controller.abort();
+    await Promise.all([unasked, unsent]);
+    expect(pending.givenUp.otherThan(other)).toBe(false);
+    const again = new AbortController();
+    const sent = failure(open({ signal: again.signal, ask: asker }));
+    again.abort();
+    await sent;
+    expect([pending.givenUp.otherThan(other), pending.givenUp.otherThan(asker)]).toEqual([true, false]);
+  });
+
+  it('keep one timer, whatever progress comes, also where nobody listens for it', async () => {
+    const { clock, pending, open, last } = table();
+    const answer = open({ forMs: 1_000, silenceMs: 50 });
+    for (let i = 0; i < 20; i++) {
+      await clock.advance(20);
+      expect(pending.progress(last().id, { progress: i })).toBe(true);
+      expect(clock.timers).toBe(1);
+    }
+    pending.settle({ id: last().id, result: {} });
+    expect(await answer).toEqual({});
   });
 
   it('looks at a thousand deadlines that fall together in one sweep', async () => {
     const { clock, open } = table();
-    const failed = Array.from({ length: 1_000 }, (_, i) => failure(open({ forMs: 100 + i / 1_000 })));
-    expect(clock.timers).toBe(1);
+    let armed = 0;
+    const after = clock.after.bind(clock);
+    clock.after = (ms, fn) => {
+      armed++;
+      return after(ms, fn);
+    };
+    const failed = Array.from({ length: 1_000 }, (_, i) => failure(open({ forMs: 100 + (i >> 1) / 500 })));
+    expect([clock.timers, armed]).toEqual([1, 1]);
     clock.jump(110);
+    expect(armed).toBeLessThan(4);
     const codes = (await Promise.all(failed)).map((error) => error['code']);
     expect(new Set(codes)).toEqual(new Set(['TIMEOUT']));
     expect(clock.timers).toBe(0);
