@@ -165,6 +165,18 @@ describe('what is shared', () => {
     expect(cache.stats()).toMatchObject({ entries: 1, hits: 0 });
   });
 
+  it('never a call whose service or definition is not known yet', async () => {
+    const clock = new FakeClock();
+    const cache = new ResultCache({ maxEntries: 10, maxBytes: 1 << 20 }, clock);
+    const handle = cache.around(() => Promise.resolve({ content: [] }), TTL);
+    for (let i = 0; i < 2; i++) {
+      const call = fakeCall(clock, { cacheable: true, readOnly: true, cachePrefix: '' });
+      await handle(call);
+      expect(call.record.cache).toBe('off');
+    }
+    expect(cache.stats()).toMatchObject({ entries: 0, hits: 0 });
+  });
+
   it('opts a call in that brings a key of its own', async () => {
     const { ask } = shelf();
     const own: Ask = { cacheable: false, cache: { key: 'mine' } };
@@ -302,16 +314,57 @@ describe('F35: equal calls at a time', () => {
     const late = failure(start({ forMs: 100 }).answer);
     const gone = failure(start({ signal: controller.signal }).answer);
     controller.abort('enough');
-    expect(await gone).toMatchObject({ code: 'CANCELLED', executed: 'no', cause: 'enough' });
+    expect(await gone).toMatchObject({
+      code: 'CANCELLED',
+      message: 'cancelled by the caller',
+      executed: 'no',
+      cause: 'enough',
+    });
     await clock.advance(100);
     expect(await late).toMatchObject({
       code: 'TIMEOUT',
       executed: 'no',
       message: 'timed out after 100 ms, waiting for an equal call',
+      figures: { timeoutMs: 100 },
     });
     await runs[0]!.resolve();
     await leader.answer;
     expect([runs.length, clock.timers]).toEqual([1, 0]);
+  });
+
+  it('do not wait for one from before, where one wants it asked anew', async () => {
+    const { start, runs } = shelf();
+    start();
+    start({ cache: 'refresh' });
+    expect(runs).toHaveLength(2);
+  });
+
+  it('keep a result for as long as the one says whose call it became', async () => {
+    const { clock, ask, start, runs } = shelf();
+    const first = failure(start().answer);
+    const second = start({ cache: { ttlMs: 100 } });
+    await runs[0]!.reject(new Error('x'));
+    await first;
+    await runs[1]!.resolve();
+    await second.answer;
+    await clock.advance(99);
+    expect((await ask()).how).toBe('hit');
+    await clock.advance(2);
+    expect((await ask()).how).toBe('miss');
+  });
+
+  it('do not share what depends on an answer of the caller, and each asks its own', async () => {
+    const { ask, cache, start, runs } = shelf();
+    const [first, second] = [start(), start()];
+    runs[0]!.call.record.asked++;
+    await runs[0]!.resolve({ content: [], for: 'first' });
+    expect(await first.answer).toMatchObject({ for: 'first' });
+    expect(runs).toHaveLength(2);
+    runs[1]!.call.record.asked++;
+    await runs[1]!.resolve({ content: [], for: 'second' });
+    expect(await second.answer).toMatchObject({ for: 'second' });
+    expect(cache.stats()).toMatchObject({ entries: 0, joined: 0 });
+    expect((await ask()).how).toBe('miss');
   });
 
   it('nobody inherits the lead who has left', async () => {
@@ -349,8 +402,11 @@ describe('what is dropped', () => {
     expect(await left()).toEqual(['hit', 'hit', 'miss', 'miss']);
     expect(cache.clear({ tool: 'y' })).toBe(2);
     expect(await left()).toEqual(['hit', 'miss', 'hit', 'miss']);
+    expect(cache.clear({ scope: 'agent' })).toBe(1);
+    expect(await left()).toEqual(['hit', 'hit', 'hit', 'miss']);
     expect(cache.clear()).toBe(4);
-    expect(cache.stats()).toMatchObject({ entries: 0, bytes: 0 });
+    // What was dropped, replaced or too old did not have to make room.
+    expect(cache.stats()).toMatchObject({ entries: 0, bytes: 0, evictions: 0 });
   });
 
   it.each([
@@ -376,6 +432,20 @@ describe('what is dropped', () => {
     await runs[0]!.resolve();
     await answer;
     expect((await ask()).how).toBe('hit');
+  });
+
+  it('a call that ends after a drop leaves alone who came after the drop', async () => {
+    const { start, runs, cache } = shelf();
+    const before = start();
+    cache.clear();
+    const after = start();
+    await runs[0]!.resolve();
+    await before.answer;
+    const joined = start();
+    expect(runs).toHaveLength(2);
+    await runs[1]!.resolve({ content: [], n: 'after' });
+    expect(await after.answer).toMatchObject({ n: 'after' });
+    expect(await joined.answer).toMatchObject({ n: 'after' });
   });
 
   it('a call after a drop does not join one from before it', async () => {
