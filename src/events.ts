@@ -41,7 +41,7 @@ export interface StoreEvents {
   output: { service: string; stream: 'stdout' | 'stderr'; text: string };
   /** The configuration file changed and was taken over. */
   configChanged: { file: string; added: string[]; removed: string[]; changed: string[] };
-  /** The configuration file, or a part of it, cannot be used, or not before the next open; what ran before goes on. */
+  /** The configuration file, or a part of it, cannot be used; what ran before goes on. */
   configProblem: { error: StoreError };
   /** A call has settled. */
   call: CallRecord;

@@ -74,3 +74,16 @@ export function poolSize(
   const min = own?.minConnections ?? (single ? Math.min(wide.minConnections ?? 1, 1) : (wide.minConnections ?? 2));
   return { min: Math.min(min, max), max };
 }
+
+/** `more` on top of `base`, key by key; what is undefined says nothing. */
+export function mergeOptions(base: PerformanceOptions | undefined, more: PerformanceOptions): PerformanceOptions {
+  const merged: Record<string, unknown> = { ...base };
+  for (const [key, value] of Object.entries(more))
+    if (isGroup(value)) merged[key] = mergeOptions(merged[key] as PerformanceOptions | undefined, value);
+    else if (value !== undefined) merged[key] = value;
+  return merged;
+}
+
+function isGroup(value: unknown): value is PerformanceOptions {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -19,9 +19,10 @@ import {
   specOf,
   specsOf,
 } from './configured.js';
-import { StoreError } from './errors.js';
+import { asError, StoreError } from './errors.js';
 import type { Events, Logger } from './events.js';
 import { asObject, refuseUnknown } from './option-rules.js';
+import type { PerformanceOptions } from './options.js';
 import type { Service, ServiceSpec } from './service/service.js';
 import type { Services } from './service/services.js';
 
@@ -50,6 +51,8 @@ export interface RegistryParts {
   forget: (service: Service) => void;
   /** What the file gives its agents, at open and whenever it changed. */
   regrant: (document: ConfigDocument) => void;
+  /** Takes over the file's `performance` as a whole. @throws StoreError `OPTION_INVALID` */
+  retune: (performance: PerformanceOptions) => void;
   assertOpen: () => void;
 }
 
@@ -60,8 +63,8 @@ export class Registry {
   readonly #parts: RegistryParts;
   /** What the file said last, by name and revision: only what differs from it is taken over. */
   #fromFile: ReadonlyMap<string, string> = new Map();
-  /** Revisions of the file's `performance`: as it is in force, and as it was last seen. */
-  #performance = { inForce: '', seen: '' };
+  /** Revision of the file's `performance` as it was last seen. */
+  #performance = '';
   #turn: Promise<unknown> = Promise.resolve();
   #unwatch: (() => void) | undefined;
 
@@ -73,8 +76,7 @@ export class Registry {
   async fill(document: ConfigDocument | undefined, own: Readonly<Record<string, ServiceConfig>>): Promise<void> {
     const { services, context, regrant } = this.#parts;
     if (document) regrant(document);
-    const performance = revisionOf(document?.performance ?? {});
-    this.#performance = { inForce: performance, seen: performance };
+    this.#performance = revisionOf(document?.performance ?? {});
     const fromFile = document ? await specsOf(document, context) : [];
     const fromCode = Object.entries(own).map(([name, config]) =>
       specOf({ agent: undefined, name }, checkServiceConfig(name, config), context, document, 'code'),
@@ -177,21 +179,23 @@ export class Registry {
       regrant(document);
       for (const spec of specs) if (spec.problem) this.#problem(spec.problem);
       for (const name of taken) this.#problem(exists(name));
-      this.#seePerformance(document);
+      this.#takePerformance(document);
       logger?.info({ ...difference }, 'the configuration changed');
       events.emit('configChanged', { file: document.file ?? '', ...difference });
     });
   }
 
-  /** Pools, limits and the cache are made at open, so a change of theirs waits for the next one, and that is told. */
-  #seePerformance(document: ConfigDocument): void {
+  #takePerformance(document: ConfigDocument): void {
     const seen = revisionOf(document.performance ?? {});
-    const isNews = seen !== this.#performance.seen && seen !== this.#performance.inForce;
-    this.#performance.seen = seen;
-    if (!isNews) return;
-    const path = ['performance'];
-    const place = { file: document.file, path, ...locate(document, path) };
-    this.#problem(configInvalid(place, 'changed while the store runs: it takes effect at the next open'));
+    if (seen === this.#performance) return;
+    this.#performance = seen;
+    try {
+      this.#parts.retune(document.performance ?? {});
+    } catch (error) {
+      const path = ['performance'];
+      const place = { file: document.file, path, ...locate(document, path) };
+      this.#problem(configInvalid(place, asError(error).message));
+    }
   }
 
   #problem(error: StoreError): void {

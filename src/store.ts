@@ -10,6 +10,7 @@ import { type AgentParts, Agents } from './agents.js';
 import { Askers } from './askers.js';
 import { type AskHandlers, checkHandlers } from './asking.js';
 import type { CallRecord } from './call.js';
+import { errorAt } from './caller.js';
 import { RememberedLists } from './catalog/remembered.js';
 import type { ConfigDocument } from './config/definition.js';
 import { defaultStateDir, userConfigPath } from './config/places.js';
@@ -21,9 +22,15 @@ import { EVENT_NAMES, Events, type Logger, type StoreEventName, type StoreEvents
 import { Noise } from './observe/noise.js';
 import { type CallStats, Stats } from './observe/stats.js';
 import { bad, checkOpen, type OpenOptions } from './open-options.js';
-import { type OptionLayer, resolvePerformance } from './option-layers.js';
-import { asObject } from './option-rules.js';
-import type { OptionSource, ResolvedPerformance } from './options.js';
+import { mergeOptions, type OptionLayer, resolvePerformance } from './option-layers.js';
+import { asObject, checkPerformance } from './option-rules.js';
+import type {
+  ConnectionPoolOptions,
+  OptionSource,
+  PerformanceOptions,
+  ResolvedPerformance,
+  ResultCacheOptions,
+} from './options.js';
 import { Registry } from './registry.js';
 import { Scope, type ScopeParts } from './scope.js';
 import { drainOf } from './scope-services.js';
@@ -53,7 +60,7 @@ export class MCPStore extends Scope {
   readonly #stats = new Stats();
   readonly #noise = new Noise();
   readonly #logger: Logger | undefined;
-  readonly #layers: readonly OptionLayer[];
+  readonly #layers: OptionLayer[];
   readonly #file: ConfigFile | undefined;
   readonly #agents: Agents;
   readonly #askers: Askers;
@@ -146,6 +153,7 @@ export class MCPStore extends Scope {
       logger: options.logger,
       forget: (service) => this.#forget(service),
       regrant: (changed) => this.#agents.take(changed),
+      retune: (performance) => this.#retune('file', performance),
       assertOpen: () => this.#assertOpen(),
     });
   }
@@ -158,6 +166,34 @@ export class MCPStore extends Scope {
   /** Where each store-wide option came from, by its path. */
   get optionSources(): Readonly<Record<string, OptionSource>> {
     return resolvePerformance(this.#layers).sources;
+  }
+
+  /**
+   * Changes options while the store runs, as a whole or not at all: what `options` leaves out stays as it is. Calls that
+   * are under way go on by the rules with which they began; connections beyond a smaller maximum are given no more calls
+   * and close when their last one has ended. A service's own options win, as at open.
+   * @throws StoreError `OPTION_INVALID` with the path of what is wrong; nothing has changed then
+   */
+  configure(options: PerformanceOptions): void {
+    this.#assertOpen();
+    checkPerformance(options, 'options');
+    const code = this.#layers.find(({ source }) => source === 'code')!;
+    this.#retune('code', mergeOptions(code.values as PerformanceOptions | undefined, options));
+  }
+
+  /** `configure({ connectionPool: options })`. */
+  configureConnectionPool(options: ConnectionPoolOptions): void {
+    this.configure({ connectionPool: options });
+  }
+
+  /** `configure({ resultCache: { ...options, enabled: true } })`. */
+  enableResultCache(options: Omit<ResultCacheOptions, 'enabled'> = {}): void {
+    this.configure({ resultCache: { ...options, enabled: true } });
+  }
+
+  /** `configure({ resultCache: { enabled: false } })`: what was kept is dropped. */
+  disableResultCache(): void {
+    this.configure({ resultCache: { enabled: false } });
   }
 
   /** Path of the configuration file, if there is one. */
@@ -236,6 +272,20 @@ export class MCPStore extends Scope {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  #retune(source: 'file' | 'code', values: PerformanceOptions): void {
+    const layers = this.#layers.map((layer) => (layer.source === source ? { source, values } : layer));
+    const { resultCache } = resolvePerformance(layers).options;
+    for (const service of this.#services.values())
+      try {
+        service.checkLayers(layers);
+      } catch (error) {
+        throw errorAt(error as StoreError, service.name, { service: service.name });
+      }
+    this.#layers.splice(0, layers.length, ...layers);
+    this.#cache.configure(resultCache);
+    for (const service of this.#services.values()) service.configure();
   }
 
   #forget(service: Service): void {

@@ -24,6 +24,14 @@ export interface RequestOptions {
 
 export type RpcResult = Record<string, unknown>;
 
+/** What may change while a channel is open. */
+export interface ChannelLimits {
+  /** Longest time for handing a request over, in milliseconds. */
+  readonly writeTimeoutMs: number;
+  /** Keep-alive sockets, where it has such: the most, how many are not closed for being idle, and how long others may. */
+  readonly sockets: { readonly max: number; readonly min: number; readonly idleMs: number };
+}
+
 /**
  * A transport with a side channel. The SDK's `Client` runs on it for the handshake, notifications and the server's own
  * requests; everything that we ask goes through `request`, which costs a fraction of the client's path.
@@ -39,6 +47,8 @@ export interface Channel extends Transport {
   request(method: string, params: Record<string, unknown> | undefined, options: RequestOptions): Promise<RpcResult>;
   /** Set once after the handshake: what every request of a modern (2026-07-28) connection carries in `_meta`. */
   setEnvelope?(meta: Readonly<Record<string, unknown>> | undefined): void;
+  /** Other limits, from now on. */
+  configure?(limits: ChannelLimits): void;
   /** The channel serves what is under way, and wants no more: whoever owns it closes it after that. */
   onretire?: ((reason: Error) => void) | undefined;
   /** Legacy era: takes the server's own requests that callers answer. The SDK's client gets all others. */

@@ -7,7 +7,7 @@ import type { EndpointDefinition } from '../config/definition.js';
 import { asError, isStoreError, StoreError } from '../errors.js';
 import { Asked, type Asking } from './asked.js';
 import type { Credentials } from './auth.js';
-import type { Channel } from './channel.js';
+import type { Channel, ChannelLimits } from './channel.js';
 import { connectError, HandshakeTimeout } from './connect-error.js';
 import { Connection, type SocketFigures } from './connection.js';
 import { rememberEra, wasLegacy } from './known-era.js';
@@ -18,20 +18,17 @@ import { assertRoomToLoad, markLoaded } from './room.js';
 /** What we call ourselves in a handshake. */
 const CLIENT_INFO = { name: 'mcpstore', version: '0.1.0' } as const;
 
-export interface ConnectOptions {
+export interface ConnectOptions extends ChannelLimits {
   clock: Clock;
   /** Bounds connect and handshake together. */
   timeoutMs: number;
   /** Ends a connect that is under way: it rejects with the signal's reason, a StoreError. */
   signal?: AbortSignal | undefined;
-  writeTimeoutMs: number;
   stopTimeoutMs: number;
   maxMessageBytes: number;
   maxInFlight: number;
   /** Where processes are noted, so that a later run can end what this one could not. */
   stateDir?: string | undefined;
-  /** HTTP: the most keep-alive sockets, those kept, and how long the others may idle. */
-  sockets: { max: number; min: number; idleMs: number };
   onNoise?: ((line: string) => void) | undefined;
   onStderr?: ((text: string) => void) | undefined;
   /** Signs the requests of an HTTP endpoint. */
@@ -221,9 +218,7 @@ async function open(definition: EndpointDefinition, options: ConnectOptions): Pr
   const channel = new HttpChannel({
     url: new URL(definition.url),
     headers: definition.headers,
-    sockets: options.sockets.max,
-    minSockets: options.sockets.min,
-    idleMs: options.sockets.idleMs,
+    sockets: options.sockets,
     connectTimeoutMs: options.timeoutMs,
     writeTimeoutMs: options.writeTimeoutMs,
     maxMessageBytes: options.maxMessageBytes,

@@ -3,7 +3,7 @@
 import type { Client, DiscoverResult, Implementation, ServerCapabilities } from '@modelcontextprotocol/client';
 import type { Clock } from '../_util/clock.js';
 import { isStoreError, StoreError } from '../errors.js';
-import type { Channel, RequestOptions, RpcResult } from './channel.js';
+import type { Channel, ChannelLimits, RequestOptions, RpcResult } from './channel.js';
 import { type Redact, redactedData } from './redact.js';
 
 /** What a server says outside of a call. */
@@ -48,7 +48,8 @@ export class Connection {
   readonly instructions: string | undefined;
   /** What a modern server said of itself. */
   readonly discover: DiscoverResult | undefined;
-  readonly capacity: number;
+  /** Requests that it carries at a time; set by the pool when options change. */
+  capacity: number;
   readonly pid: number | undefined;
   /** Requests under way; kept by the pool. */
   inFlight = 0;
@@ -116,6 +117,11 @@ export class Connection {
 
   get sockets(): SocketFigures | undefined {
     return this.#sockets?.();
+  }
+
+  /** Other limits, from now on. */
+  configure(limits: ChannelLimits): void {
+    this.#channel.configure?.(limits);
   }
 
   /** One request past the SDK's client. Rejects as `Channel.request` does. */

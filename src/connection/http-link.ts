@@ -3,7 +3,7 @@
 import type { Clock, Timer } from '../_util/clock.js';
 import { asError, StoreError } from '../errors.js';
 import type { Credentials } from './auth.js';
-import type { Channel } from './channel.js';
+import type { Channel, ChannelLimits } from './channel.js';
 import { type Peer, type ResponseHeaders, redirectError, unusable } from './http-errors.js';
 import type { Exchange, ExchangeLimits } from './http-exchange.js';
 import { claimedVersion, configuredHeaders, headerOf, redactor } from './http-headers.js';
@@ -13,18 +13,10 @@ import type { Pending, PendingRequest } from './pending.js';
 import { both, type Redact } from './redact.js';
 import { UnaskedBudget } from './unasked.js';
 
-export interface HttpOptions {
+export interface HttpOptions extends ChannelLimits {
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
-  /** The most keep-alive sockets for requests. */
-  readonly sockets: number;
-  /** The first so many are not closed by us for being idle. */
-  readonly minSockets: number;
-  /** How long the other sockets may idle, in milliseconds. */
-  readonly idleMs: number;
   readonly connectTimeoutMs: number;
-  /** Longest time for handing a request to its socket, in milliseconds. */
-  readonly writeTimeoutMs: number;
   /** Default 10 MiB. */
   readonly maxMessageBytes?: number | undefined;
   readonly clock: Clock;
@@ -57,7 +49,7 @@ export class HttpLink implements Peer, ExchangeLimits {
   readonly redact: Redact;
   readonly clock: Clock;
   readonly maxMessageBytes: number;
-  readonly writeTimeoutMs: number;
+  writeTimeoutMs: number;
   readonly options: HttpOptions;
   readonly channel: Channel;
   readonly pending: Pending;
@@ -93,14 +85,12 @@ export class HttpLink implements Peer, ExchangeLimits {
     this.path = url.pathname + url.search;
     this.#base = configuredHeaders(url, options.headers);
     this.redact = both(redactor(url, this.#base), options.credentials?.redact);
-    const { idleMs, connectTimeoutMs } = options;
-    const sockets = Math.max(1, options.sockets);
-    const { minSockets } = options;
+    const { sockets, connectTimeoutMs } = options;
     const now = (): number => options.clock.now();
-    this.requests = new SocketPool(url.origin, { sockets, minSockets, idleMs, connectTimeoutMs, now });
-    const aside = { minSockets: 0, idleMs: Math.min(idleMs, 5_000), connectTimeoutMs, now };
-    this.side = new SocketPool(url.origin, { ...aside, sockets: SIDE_SOCKETS });
-    this.streams = new SocketPool(url.origin, { ...aside, sockets: STREAM_SOCKETS, background: true });
+    this.requests = new SocketPool(url.origin, { ...sockets, connectTimeoutMs, now });
+    const aside = { min: 0, idleMs: Math.min(sockets.idleMs, 5_000), connectTimeoutMs, now };
+    this.side = new SocketPool(url.origin, { ...aside, max: SIDE_SOCKETS });
+    this.streams = new SocketPool(url.origin, { ...aside, max: STREAM_SOCKETS, background: true });
   }
 
   get modern(): boolean {

@@ -8,9 +8,9 @@ export const network = { connector: buildConnector };
 
 export interface SocketPoolOptions {
   /** The most sockets. */
-  readonly sockets: number;
+  readonly max: number;
   /** The first so many are not closed by us for being idle; the server may still do so. */
-  readonly minSockets: number;
+  readonly min: number;
   /** How long the others may idle. */
   readonly idleMs: number;
   readonly connectTimeoutMs: number;
@@ -40,6 +40,8 @@ interface Slot {
   open: boolean;
   /** When its last exchange was over. */
   idleSince: number;
+  /** It closes after its exchange: other bounds hold for those that follow. */
+  leaving: boolean;
 }
 
 /** The longest delay that a Node timer takes. */
@@ -53,7 +55,7 @@ const FOREVER_MS = 2 ** 31 - 1;
  */
 export class SocketPool {
   readonly #origin: string;
-  readonly #options: SocketPoolOptions;
+  #options: SocketPoolOptions;
   readonly #connect: buildConnector.connector;
   /** Sockets that are not connected yet: undici's client does not end them when it is destroyed. */
   readonly #connecting = new Set<Socket>();
@@ -84,6 +86,22 @@ export class SocketPool {
     };
   }
 
+  /**
+   * Other bounds, from now on. A socket's idle time is set when it is made, so those that are open finish what is on them
+   * and close; who waits goes on as far as there is room.
+   */
+  configure({ max, min, idleMs }: Pick<SocketPoolOptions, 'max' | 'min' | 'idleMs'>): void {
+    const old = this.#options;
+    if (max === old.max && min === old.min && idleMs === old.idleMs) return;
+    this.#options = { ...old, max, min, idleMs };
+    for (const slot of [...this.#slots]) {
+      slot.leaving = true;
+      if (slot.exchange === undefined) this.#remove(slot);
+    }
+    while (this.#line.size > 0 && (this.#slots.length < max || this.#busy < this.#slots.length))
+      this.run(this.#line.shift()!);
+  }
+
   figures(): { open: number; idle: number; inFlight: number; waiting: number } {
     let open = 0;
     let idle = 0;
@@ -111,7 +129,7 @@ export class SocketPool {
 
   #free(): Slot | undefined {
     if (this.#busy < this.#slots.length) return this.#slots.find((slot) => slot.exchange === undefined);
-    return this.#slots.length < this.#options.sockets ? this.#grow() : undefined;
+    return this.#slots.length < this.#options.max ? this.#grow() : undefined;
   }
 
   /** Takes an exchange that still waits out of the line; it hears nothing more. */
@@ -126,8 +144,13 @@ export class SocketPool {
     slot.exchange = undefined;
     slot.idleSince = this.#options.now();
     this.#busy--;
+    if (slot.leaving) this.#remove(slot);
     const next = this.#destroyed ? undefined : this.#line.shift();
     if (next === undefined) return;
+    if (slot.leaving) {
+      this.run(next);
+      return;
+    }
     // Handed over at once, while undici still completes the last response: it then writes the request in the next
     // turn, where a socket without anything to do is first checked for having been closed.
     if (slot.open) this.#start(slot, next);
@@ -141,15 +164,18 @@ export class SocketPool {
 
   /** Closes sockets that have been idle for so long, down to the minimum. Returns how many. */
   closeIdle(maxIdleMs: number): number {
-    const { minSockets, now } = this.#options;
+    const { min, now } = this.#options;
     const idle = this.#slots.filter(
-      (slot, i) => i >= minSockets && slot.open && slot.exchange === undefined && now() - slot.idleSince >= maxIdleMs,
+      (slot, i) => i >= min && slot.open && slot.exchange === undefined && now() - slot.idleSince >= maxIdleMs,
     );
-    for (const slot of idle) {
-      this.#slots.splice(this.#slots.indexOf(slot), 1);
-      void slot.client.close();
-    }
+    for (const slot of idle) this.#remove(slot);
     return idle.length;
+  }
+
+  #remove(slot: Slot): void {
+    this.#slots.splice(this.#slots.indexOf(slot), 1);
+    // It rejects where the socket is destroyed meanwhile, which closes it as well.
+    slot.client.close().catch(() => {});
   }
 
   /** Ends what waits for a socket. While no socket is open, one failed connection speaks for all that wait. */
@@ -178,8 +204,8 @@ export class SocketPool {
   }
 
   #grow(): Slot {
-    const { minSockets, idleMs } = this.#options;
-    const idle = this.#slots.length < minSockets ? FOREVER_MS : Math.min(Math.max(idleMs, 1), FOREVER_MS);
+    const { min, idleMs } = this.#options;
+    const idle = this.#slots.length < min ? FOREVER_MS : Math.min(Math.max(idleMs, 1), FOREVER_MS);
     const client = new Client(this.#origin, {
       connect: this.#connect,
       pipelining: 1,
@@ -190,7 +216,7 @@ export class SocketPool {
       headersTimeout: 0,
       bodyTimeout: 0,
     });
-    const slot: Slot = { client, exchange: undefined, open: false, idleSince: 0 };
+    const slot: Slot = { client, exchange: undefined, open: false, idleSince: 0, leaving: false };
     client.on('connect', () => {
       slot.open = true;
       this.opened++;

@@ -2,7 +2,7 @@
 
 import type { JSONRPCMessage, MessageExtraInfo, TransportSendOptions } from '@modelcontextprotocol/client';
 import { asError, StoreError } from '../errors.js';
-import type { Channel, RequestOptions, RpcResult } from './channel.js';
+import type { Channel, ChannelLimits, RequestOptions, RpcResult } from './channel.js';
 import { type BodyKind, Exchange } from './http-exchange.js';
 import { HttpLink, type HttpOptions } from './http-link.js';
 import { ListenStream } from './http-listen.js';
@@ -63,6 +63,11 @@ export class HttpChannel implements Channel {
   /** Closes sockets of requests that have been idle for so long, down to the minimum. Returns how many. */
   closeIdle(maxIdleMs: number): number {
     return this.#link.requests.closeIdle(maxIdleMs);
+  }
+
+  configure({ writeTimeoutMs, sockets }: ChannelLimits): void {
+    this.#link.writeTimeoutMs = writeTimeoutMs;
+    this.#link.requests.configure(sockets);
   }
 
   /** Connections made for requests so far. */

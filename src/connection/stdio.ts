@@ -3,7 +3,7 @@
 import type { JSONRPCMessage } from '@modelcontextprotocol/client';
 import type { Clock, Timer } from '../_util/clock.js';
 import { StoreError } from '../errors.js';
-import type { Channel, RequestOptions, RpcResult } from './channel.js';
+import type { Channel, ChannelLimits, RequestOptions, RpcResult } from './channel.js';
 import { Framer, ownerIn } from './framing.js';
 import { deliver, encode } from './messages.js';
 import { Pending, type PendingRequest } from './pending.js';
@@ -46,7 +46,7 @@ export class StdioChannel implements Channel {
   onmessage?: Channel['onmessage'];
   onretire?: Channel['onretire'];
 
-  readonly #options: StdioOptions;
+  #options: StdioOptions;
   readonly #pending: Pending;
   readonly #framer: Framer;
   readonly #unasked: UnaskedBudget;
@@ -86,6 +86,10 @@ export class StdioChannel implements Channel {
       },
       options.maxMessageBytes,
     );
+  }
+
+  configure({ writeTimeoutMs }: ChannelLimits): void {
+    this.#options = { ...this.#options, writeTimeoutMs };
   }
 
   get closeReason(): Error | undefined {

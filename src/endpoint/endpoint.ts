@@ -7,11 +7,12 @@ import type { EndpointDefinition } from '../config/definition.js';
 import type { Connection, ServerNotice } from '../connection/connection.js';
 import { asError, isStoreError, StoreError } from '../errors.js';
 import { poolSize } from '../option-layers.js';
+import type { ResolvedPerformance } from '../options.js';
 import { Latency } from './latency.js';
 import { Launcher, type LauncherOptions } from './launch.js';
 import { RAMP_MS } from './limits.js';
 import { type EndpointEffect, type EndpointEvent, type EndpointState, next } from './machine.js';
-import { Pool, type PoolStats } from './pool.js';
+import { Pool, type PoolOptions, type PoolStats } from './pool.js';
 import { copyOf, patienceOver, refusalOf, verdictOf } from './refusal.js';
 import { Supervisor } from './supervise.js';
 
@@ -28,9 +29,9 @@ export class Endpoint {
   /** Its share of the calls beside its siblings' weights. */
   readonly weight: number;
   /** Calls that all its connections together carry at a time. */
-  readonly capacity: number;
+  capacity = 0;
   /** The most connections that it has at a time. */
-  readonly maxConnections: number;
+  maxConnections = 0;
   readonly #options: EndpointOptions;
   readonly #clock: Clock;
   readonly #launcher: Launcher;
@@ -56,24 +57,16 @@ export class Endpoint {
   constructor(options: EndpointOptions) {
     this.#options = options;
     this.#clock = options.clock;
-    const { definition, performance, own, clock } = options;
-    const { connectionPool } = performance;
-    const kind = definition.kind === 'sse' ? 'http' : definition.kind;
+    const { definition, performance, clock } = options;
+    const { healthCheckIntervalMs, healthCheckTimeoutMs } = performance.connectionPool;
     this.label = labelOf(definition);
     this.weight = definition.weight ?? 1;
-    const size = poolSize(kind, own.connectionPool, connectionPool);
-    const perConnection = kind === 'http' ? size.max : connectionPool.maxInFlightPerConnection;
-    this.maxConnections = size.max;
-    this.capacity = kind === 'http' ? size.max : size.max * perConnection;
     this.#launcher = new Launcher({
       ...options,
       onGap: () => options.onNotice({ kind: 'list_changed', list: 'tools' }),
     });
     this.#pool = new Pool({
-      // Over HTTP the counts mean sockets, which all share one session.
-      size: kind === 'http' ? { min: Math.min(size.min, 1), max: 1 } : size,
-      capacity: perConnection,
-      maxIdleTimeMs: connectionPool.maxIdleTimeMs,
+      ...this.#measure(performance),
       clock,
       open: () => this.#launcher.open(),
       onOpened: (connection) => this.#opened(connection),
@@ -82,12 +75,37 @@ export class Endpoint {
     });
     this.#supervisor = new Supervisor({
       clock,
-      intervalMs: connectionPool.healthCheckIntervalMs,
-      timeoutMs: connectionPool.healthCheckTimeoutMs,
+      intervalMs: healthCheckIntervalMs,
+      timeoutMs: healthCheckTimeoutMs,
       connections: () => this.#pool.connections,
       onMiss: (error) => this.#send({ type: 'health_missed', error: asStoreError(error) }),
       onAlive: () => this.#send({ type: 'health_ok' }),
     });
+  }
+
+  /** Other options, from now on; what is under way goes on. */
+  configure(performance: ResolvedPerformance): void {
+    const { healthCheckIntervalMs, healthCheckTimeoutMs } = performance.connectionPool;
+    this.#launcher.configure(performance);
+    for (const connection of this.#pool.connections) connection.configure(this.#launcher.limits);
+    this.#pool.configure(this.#measure(performance));
+    this.#supervisor.configure({ intervalMs: healthCheckIntervalMs, timeoutMs: healthCheckTimeoutMs });
+  }
+
+  /** What the counts among the options mean here. */
+  #measure({ connectionPool }: ResolvedPerformance): Pick<PoolOptions, 'size' | 'capacity' | 'maxIdleTimeMs'> {
+    const { definition, own } = this.#options;
+    const http = definition.kind === 'http' || definition.kind === 'sse';
+    const size = poolSize(http ? 'http' : definition.kind, own.connectionPool, connectionPool);
+    const capacity = http ? size.max : connectionPool.maxInFlightPerConnection;
+    this.maxConnections = size.max;
+    this.capacity = http ? size.max : size.max * capacity;
+    return {
+      // Over HTTP the counts mean sockets, which all share one session.
+      size: http ? { min: Math.min(size.min, 1), max: 1 } : size,
+      capacity,
+      maxIdleTimeMs: connectionPool.maxIdleTimeMs,
+    };
   }
 
   get state(): EndpointState {

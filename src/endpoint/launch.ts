@@ -6,6 +6,7 @@ import type { Gate } from '../_util/gate.js';
 import type { EndpointDefinition } from '../config/definition.js';
 import type { Asking } from '../connection/asked.js';
 import type { Credentials } from '../connection/auth.js';
+import type { ChannelLimits } from '../connection/channel.js';
 import { type ConnectOptions, connect, type KnownEra } from '../connection/connect.js';
 import type { Connection } from '../connection/connection.js';
 import { poolSize } from '../option-layers.js';
@@ -46,7 +47,7 @@ export function mayDownload(command: string, args: readonly string[]): boolean {
 }
 
 export class Launcher {
-  readonly #options: LauncherOptions;
+  #options: LauncherOptions;
   /** Connects under way: closing ends them and waits until nothing of them is left. */
   readonly #opening = new Set<Promise<unknown>>();
   #starts = new AbortController();
@@ -59,6 +60,19 @@ export class Launcher {
 
   constructor(options: LauncherOptions) {
     this.#options = options;
+  }
+
+  /** Other options, for what is opened from now on. */
+  configure(performance: ResolvedPerformance): void {
+    this.#options = { ...this.#options, performance };
+  }
+
+  /** What a connection is opened with and can change while it is open. */
+  get limits(): ChannelLimits {
+    const { own, performance } = this.#options;
+    const { writeTimeoutMs, maxIdleTimeMs } = performance.connectionPool;
+    const { max, min } = poolSize('http', own.connectionPool, performance.connectionPool);
+    return { writeTimeoutMs, sockets: { max, min, idleMs: maxIdleTimeMs } };
   }
 
   open(): Promise<Connection> {
@@ -98,18 +112,16 @@ export class Launcher {
     this.#credentials ??= await this.#options.credentials?.();
     const pool = performance.connectionPool;
     const slow = definition.kind === 'stdio' && !this.#startedOnce && mayDownload(definition.command, definition.args);
-    const sockets = poolSize('http', own.connectionPool, pool);
     const options: ConnectOptions = {
+      ...this.limits,
       clock,
       signal,
       credentials: this.#credentials,
       stateDir,
       timeoutMs: slow ? pool.startTimeoutMs : pool.connectionTimeoutMs,
-      writeTimeoutMs: pool.writeTimeoutMs,
       stopTimeoutMs: own.stopTimeoutMs ?? DEFAULT_STOP_TIMEOUT_MS,
       maxMessageBytes: MAX_MESSAGE_BYTES,
       maxInFlight: pool.maxInFlightPerConnection,
-      sockets: { max: sockets.max, min: sockets.min, idleMs: pool.maxIdleTimeMs },
       onNoise: (line) => onLine('stdout', line),
       onStderr: (text) => onLine('stderr', text),
       onGap,

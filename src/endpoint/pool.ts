@@ -40,7 +40,7 @@ export interface PoolStats {
 const GROW_PAUSE_MS = 1_000;
 
 export class Pool {
-  readonly #options: PoolOptions;
+  #options: PoolOptions;
   readonly #waiters: WaitQueue<Connection>;
   #connections: Connection[] = [];
   /** Ended or replaced ones whose last calls still settle by themselves: over HTTP an answer may yet come. */
@@ -60,6 +60,22 @@ export class Pool {
   constructor(options: PoolOptions) {
     this.#options = options;
     this.#waiters = new WaitQueue(options.clock);
+  }
+
+  /**
+   * Other bounds, from now on: who waits is served from what there is more, and what is too many is given no more calls
+   * and closes when its last one has ended.
+   */
+  configure({ size, capacity, maxIdleTimeMs }: Pick<PoolOptions, 'size' | 'capacity' | 'maxIdleTimeMs'>): void {
+    this.#options = { ...this.#options, size, capacity, maxIdleTimeMs };
+    this.#idleTimer?.cancel();
+    this.#idleTimer = undefined;
+    this.#shrink();
+    for (const connection of this.#connections) {
+      connection.capacity = capacity;
+      this.#serve(connection);
+    }
+    this.#watchIdle();
   }
 
   get size(): number {
@@ -164,6 +180,8 @@ export class Pool {
     connection.onClose = (reason) => this.#lost(connection, reason);
     this.#options.onOpened(connection);
     this.#serve(connection);
+    // The maximum may have been lowered meanwhile.
+    this.#shrink();
     // One that was opened for a spike may come too late to be used.
     if (connection.inFlight === 0) this.#watchIdle();
     return connection;
@@ -200,10 +218,18 @@ export class Pool {
 
   /** Lends out no more what is open; each of these closes when its last call has ended. */
   replace(): void {
-    for (const connection of [...this.#connections]) {
-      if (connection.inFlight === 0) void this.#close(connection);
-      else if (this.#drop(connection)) this.#ended.add(connection);
-    }
+    for (const connection of [...this.#connections]) this.#letGo(connection);
+  }
+
+  /** Lends out no more the least busy ones beyond the maximum. */
+  #shrink(): void {
+    const byUse = [...this.#connections].sort((a, b) => b.inFlight - a.inFlight);
+    for (const connection of byUse.slice(this.#options.size.max)) this.#letGo(connection);
+  }
+
+  #letGo(connection: Connection): void {
+    if (connection.inFlight === 0) void this.#close(connection);
+    else if (this.#drop(connection)) this.#ended.add(connection);
   }
 
   /** Closes what was replaced, whatever still runs on it; settles when nothing of it is left. */

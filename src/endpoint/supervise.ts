@@ -18,7 +18,7 @@ export interface SupervisorOptions {
 
 /** Asks idle connections only: traffic is proof enough. A busy server may be slow to answer and is left alone. */
 export class Supervisor {
-  readonly #options: SupervisorOptions;
+  #options: SupervisorOptions;
   readonly #misses = new WeakMap<Connection, number>();
   #timer: Timer | undefined;
   #stopped = false;
@@ -35,6 +35,14 @@ export class Supervisor {
       this.#timer = undefined;
       void this.#round();
     });
+  }
+
+  /** Other times, from now on. */
+  configure(times: Pick<SupervisorOptions, 'intervalMs' | 'timeoutMs'>): void {
+    this.#options = { ...this.#options, ...times };
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    if (this.#options.connections().length > 0) this.watch();
   }
 
   stop(): void {

@@ -24,6 +24,8 @@ export interface CacheStats {
   bytes: number;
 }
 
+type CacheBounds = Pick<ResolvedPerformance['resultCache'], 'maxEntries' | 'maxBytes'>;
+
 /** What `clearCache` drops; no field: everything. */
 export interface CacheFilter {
   service?: string;
@@ -94,20 +96,35 @@ function safe(value: unknown): boolean {
 
 export class ResultCache {
   readonly #clock: Clock;
-  readonly #entries: LRUCache<string, Entry>;
+  #entries: LRUCache<string, Entry>;
+  #bounds: CacheBounds;
   readonly #flights = new Map<string, Flight>();
   #hits = 0;
   #misses = 0;
   #joined = 0;
   #evictions = 0;
 
-  constructor(options: Pick<ResolvedPerformance['resultCache'], 'maxEntries' | 'maxBytes'>, clock: Clock) {
+  constructor(bounds: CacheBounds, clock: Clock) {
     this.#clock = clock;
-    this.#entries = new LRUCache<string, Entry>({
-      max: options.maxEntries,
-      maxSize: options.maxBytes,
+    this.#bounds = bounds;
+    this.#entries = this.#made(bounds);
+  }
+
+  /** Other bounds, from now on; what does not fit goes, the least used first. */
+  configure({ maxEntries, maxBytes }: CacheBounds): void {
+    if (maxEntries === this.#bounds.maxEntries && maxBytes === this.#bounds.maxBytes) return;
+    this.#bounds = { maxEntries, maxBytes };
+    const kept = this.#entries.dump();
+    this.#entries = this.#made(this.#bounds);
+    this.#entries.load(kept);
+  }
+
+  #made({ maxEntries, maxBytes }: CacheBounds): LRUCache<string, Entry> {
+    return new LRUCache<string, Entry>({
+      max: maxEntries,
+      maxSize: maxBytes,
       sizeCalculation: (entry) => entry.bytes,
-      perf: clock,
+      perf: this.#clock,
       ttl: 1,
       ttlResolution: 0,
       dispose: (_entry, _key, reason) => {

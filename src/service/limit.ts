@@ -12,13 +12,19 @@ export interface LimitOptions {
 }
 
 export class Limit {
-  readonly #options: LimitOptions;
+  #options: LimitOptions;
   readonly #line: WaitQueue<void>;
   #running = 0;
 
   constructor(options: LimitOptions) {
     this.#options = options;
     this.#line = new WaitQueue(options.clock);
+  }
+
+  /** Other bounds, from now on: who waits and fits is let in; who runs beyond a smaller bound runs on. */
+  configure({ maxConcurrentCalls, queueLimit }: Omit<LimitOptions, 'clock'>): void {
+    this.#options = { ...this.#options, maxConcurrentCalls, queueLimit };
+    while (this.#running < maxConcurrentCalls && this.#line.give()) this.#running++;
   }
 
   get running(): number {
@@ -43,7 +49,7 @@ export class Limit {
 
   /** Gives the permit back: straight to the oldest waiter, so nobody can overtake it. */
   leave(): void {
-    if (!this.#line.give()) this.#running--;
+    if (this.#running > this.#options.maxConcurrentCalls || !this.#line.give()) this.#running--;
   }
 
   async #wait(call: Call): Promise<void> {

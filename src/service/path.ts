@@ -14,7 +14,7 @@ import type { ResolvedPerformance } from '../options.js';
 import { Balance } from './balance.js';
 import { Limit } from './limit.js';
 import { picker } from './pick.js';
-import { Retry } from './retry.js';
+import { Retry, type RetryPolicy } from './retry.js';
 
 export interface PathOptions {
   definition: ServiceDefinition;
@@ -64,7 +64,7 @@ const BEST_FIRST: readonly EndpointState['name'][] = [
 export class Path {
   readonly endpoints: readonly Endpoint[];
   readonly handle: Handler;
-  readonly #options: PathOptions;
+  #options: PathOptions;
   readonly #balance: Balance;
   readonly #limit: Limit;
   readonly #retries: Retry;
@@ -75,10 +75,7 @@ export class Path {
     const { sharing = 'shared', balance = 'power-of-two' } = definition.options;
     const fresh = sharing === 'call';
     this.endpoints = definition.endpoints.map((endpoint) => this.#endpoint(endpoint));
-    // A fresh connection for each call carries one call at a time.
-    const capacity = this.endpoints.reduce((sum, of) => sum + (fresh ? of.maxConnections : of.capacity), 0);
-    const { maxConcurrentCalls = capacity, queueLimit, retry } = performance.calls;
-    this.#limit = new Limit({ maxConcurrentCalls, queueLimit, clock });
+    this.#limit = new Limit({ ...this.#bounds(performance), clock });
     this.#balance = new Balance({
       endpoints: this.endpoints,
       limit: this.#limit,
@@ -87,11 +84,18 @@ export class Path {
       sticky: sharing === 'agent',
       fresh,
     });
-    const { maxRetries, retryDelayMs } = performance.connectionPool;
     const elsewhere = (call: Call): boolean => this.endpoints.length > 1 && this.#balance.elsewhere(call);
-    this.#retries = new Retry({ maxRetries, retryDelayMs, retry, clock, elsewhere });
+    this.#retries = new Retry({ ...retryRules(performance), clock, elsewhere });
     // Retry stands outside the limit, so a pause holds no permit.
     this.handle = this.#retries.around((call) => this.#balance.run(call));
+  }
+
+  /** Other options, from now on; what is under way goes on. */
+  configure(performance: ResolvedPerformance): void {
+    this.#options = { ...this.#options, performance };
+    for (const endpoint of this.endpoints) endpoint.configure(performance);
+    this.#limit.configure(this.#bounds(performance));
+    this.#retries.configure(retryRules(performance));
   }
 
   get running(): number {
@@ -193,6 +197,14 @@ export class Path {
     return endpoint;
   }
 
+  /** Calls at a time, by default what the endpoints can carry, and calls that may wait. */
+  #bounds({ calls }: ResolvedPerformance): { maxConcurrentCalls: number; queueLimit: number } {
+    // A fresh connection for each call carries one call at a time.
+    const fresh = this.#options.definition.options.sharing === 'call';
+    const capacity = this.endpoints.reduce((sum, of) => sum + (fresh ? of.maxConnections : of.capacity), 0);
+    return { maxConcurrentCalls: calls.maxConcurrentCalls ?? capacity, queueLimit: calls.queueLimit };
+  }
+
   /** At most half of them: where most fail, the fault is likely not theirs, and fewer would carry all the load. */
   #mayEject(): boolean {
     const out = this.endpoints.filter(({ state }) => state.name === 'ejected' || state.name === 'probing').length;
@@ -202,4 +214,12 @@ export class Path {
 
 export function rank(state: EndpointState): number {
   return BEST_FIRST.indexOf(state.name);
+}
+
+function retryRules({
+  connectionPool,
+  calls,
+}: ResolvedPerformance): Pick<RetryPolicy, 'maxRetries' | 'retryDelayMs' | 'retry'> {
+  const { maxRetries, retryDelayMs } = connectionPool;
+  return { maxRetries, retryDelayMs, retry: calls.retry };
 }

@@ -71,7 +71,7 @@ function fibonacci(n: number): number {
 }
 
 export class Retry {
-  readonly #policy: RetryPolicy;
+  #policy: RetryPolicy;
   readonly #pauses: WaitQueue<void>;
   #tokens = 0;
   #filledAt: number;
@@ -81,6 +81,11 @@ export class Retry {
     this.#policy = policy;
     this.#pauses = new WaitQueue(policy.clock);
     this.#filledAt = policy.clock.now();
+  }
+
+  /** Other rules, from the next failure on. */
+  configure(rules: Pick<RetryPolicy, 'maxRetries' | 'retryDelayMs' | 'retry'>): void {
+    this.#policy = { ...this.#policy, ...rules };
   }
 
   /** Ends every pause and begins none any more, when the service is closed. */

@@ -121,6 +121,23 @@ export class Service {
     return true;
   }
 
+  /** Takes over store-wide options that have changed; what is under way goes on. */
+  configure(): void {
+    const cached = this.#options?.options.resultCache.enabled;
+    this.#options = undefined;
+    // Off is off: what was kept is not served when it is switched on again.
+    if (cached && !this.performance.resultCache.enabled) this.#parts.cache.clear({ service: this.name });
+    for (const running of this.#running.values()) {
+      running.path.configure(this.performance);
+      running.handle = this.behindCache(running.path.handle);
+    }
+  }
+
+  /** @throws StoreError `OPTION_INVALID` where these store-wide layers do not fit this service's own options */
+  checkLayers(layers: readonly OptionLayer[]): void {
+    this.#resolve(layers);
+  }
+
   /** Options with this service's own on top. */
   get performance(): ResolvedPerformance {
     return this.#resolved().options;
@@ -267,20 +284,22 @@ export class Service {
   }
 
   #resolved(): ResolvedOptions {
-    if (this.#options === undefined) {
-      const { definition } = this;
-      const timeout = definition?.callTimeoutMs;
-      const resolved = resolvePerformance([
-        ...this.#parts.layers,
-        { source: 'service', values: timeout === undefined ? undefined : { calls: { callTimeoutMs: timeout } } },
-        { source: 'service', values: definition?.options },
-      ]);
-      const { readTimeoutMs } = resolved.options.connectionPool;
-      const silenceMsTimed = resolved.sources['connectionPool.readTimeoutMs'] === 'default' ? 0 : readTimeoutMs;
-      const timed = resolved.sources['calls.callTimeoutMs'] === 'service';
-      this.#options = { ...resolved, silenceMs: timed ? silenceMsTimed : readTimeoutMs, silenceMsTimed };
-    }
+    this.#options ??= this.#resolve(this.#parts.layers);
     return this.#options;
+  }
+
+  #resolve(layers: readonly OptionLayer[]): ResolvedOptions {
+    const { definition } = this;
+    const timeout = definition?.callTimeoutMs;
+    const resolved = resolvePerformance([
+      ...layers,
+      { source: 'service', values: timeout === undefined ? undefined : { calls: { callTimeoutMs: timeout } } },
+      { source: 'service', values: definition?.options },
+    ]);
+    const { readTimeoutMs } = resolved.options.connectionPool;
+    const silenceMsTimed = resolved.sources['connectionPool.readTimeoutMs'] === 'default' ? 0 : readTimeoutMs;
+    const timed = resolved.sources['calls.callTimeoutMs'] === 'service';
+    return { ...resolved, silenceMs: timed ? silenceMsTimed : readTimeoutMs, silenceMsTimed };
   }
 
   #run(scope: string): Running {

@@ -177,9 +177,10 @@ export class Callers {
     const random = this.#random;
     const store = this.#store;
     const { name, config } = service;
-    const deed = random.pick(['restart', 'stop', 'update', 'patch', 'replace'] as const);
+    const deed = random.pick(['restart', 'stop', 'update', 'patch', 'replace', 'tune'] as const);
     this.disturbed.add(name);
     const drainMs = random.pick([0, 100, 5_000]);
+    if (deed === 'tune') return this.#tune();
     const attempt = this.#attempt(`${deed} ${name}`);
     attempt.slow = deed === 'stop' || deed === 'replace';
     attempt.watch(async () => {
@@ -196,6 +197,24 @@ export class Callers {
         await Promise.all([gone, back]);
       }
     });
+  }
+
+  /** Other options for all services, while calls are under way. */
+  #tune(): void {
+    const random = this.#random;
+    for (const { name } of this.#services) this.disturbed.add(name);
+    const options = {
+      connectionPool: {
+        maxConnections: random.int(2, 8),
+        maxInFlightPerConnection: random.int(1, 20),
+        maxIdleTimeMs: random.pick([200, 2_000, 60_000]),
+        healthCheckIntervalMs: random.pick([0, 500, 10_000]),
+        maxRetries: random.int(0, 3),
+      },
+      calls: { maxConcurrentCalls: random.int(1, 20), queueLimit: random.pick([5, 10_000]) },
+      resultCache: { enabled: random.chance(0.5), maxEntries: random.int(1, 20) },
+    };
+    this.#attempt(`tune ${JSON.stringify(options)}`).watch(() => Promise.resolve(this.#store.configure(options)));
   }
 
   /** An agent adds a service of its own, calls it, and removes it. */

@@ -12,6 +12,8 @@ import type { RequestOptions, RpcResult } from '../../src/connection/channel.js'
 import { HttpChannel, type HttpOptions } from '../../src/connection/http.js';
 import { type HttpServerOptions, HttpTestServer } from './http-server.js';
 
+type ChannelOptions = Omit<Partial<HttpOptions>, 'sockets'> & { sockets?: Partial<HttpOptions['sockets']> };
+
 /** Closed when the test ends, the last one first. */
 function closing<T extends { close(): Promise<void> }>(one: T): T {
   onTestFinished(() => one.close());
@@ -22,16 +24,14 @@ export async function startServer(options: HttpServerOptions = {}): Promise<Http
   return closing(await HttpTestServer.start(options));
 }
 
-export function openChannel(url: URL, options: Partial<HttpOptions> = {}): HttpChannel {
+export function openChannel(url: URL, options: ChannelOptions = {}): HttpChannel {
   const own = {
     headers: {},
-    sockets: 4,
-    minSockets: 1,
-    idleMs: 10_000,
     connectTimeoutMs: 2_000,
     writeTimeoutMs: 2_000,
   };
-  return closing(new HttpChannel({ url, ...own, clock: systemClock, ...options }));
+  const sockets = { max: 4, min: 1, idleMs: 10_000, ...options.sockets };
+  return closing(new HttpChannel({ url, ...own, clock: systemClock, ...options, sockets }));
 }
 
 export interface Connected {
@@ -43,7 +43,7 @@ export interface Connected {
 /** A server, and a client that shook hands with it over our channel. */
 export async function connected(
   serverOptions: HttpServerOptions = {},
-  options: Partial<HttpOptions> = {},
+  options: ChannelOptions = {},
 ): Promise<Connected> {
   const server = await startServer(serverOptions);
   const channel = openChannel(server.url, options);

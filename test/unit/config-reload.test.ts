@@ -102,23 +102,29 @@ it('a service that becomes an agent’s own is that agent’s, under the same fu
   expect(agent.showConfig()).toEqual({ mcpServers: { own: unset } });
   await store.close();
 });
-it('a change of "performance" is told: it waits for the next open', async () => {
-  const performance = { calls: { callTimeoutMs: 5_000 } };
-  const { store, problems, change } = await opened({ performance, mcpServers: {} });
-  const other = { calls: { callTimeoutMs: 6_000 } };
-  await change({ performance: other, mcpServers: {} });
+it('a change of "performance" is in force at once, as a whole or not at all', async () => {
+  const performance = { calls: { callTimeoutMs: 5_000, queueLimit: 7 } };
+  const own = { ...program('a'), mcpstore: { connectionPool: { maxConnections: 2 } } };
+  const { store, problems, change } = await opened({ performance, mcpServers: { own } });
+  store.configure({ calls: { queueLimit: 9 } });
+  await change({ performance: { calls: { callTimeoutMs: 6_000, queueLimit: 8 } }, mcpServers: { own } });
+  // What was set in code wins.
+  expect(store.effectiveOptions.calls).toMatchObject({ callTimeoutMs: 6_000, queueLimit: 9 });
+  expect(store.optionSources).toMatchObject({ 'calls.callTimeoutMs': 'file', 'calls.queueLimit': 'code' });
+  const unfit = { calls: { callTimeoutMs: 4_000 }, connectionPool: { minConnections: 3 } };
+  await change({ performance: unfit, mcpServers: { own } });
   expect(problems.map(({ error }) => error.message)).toEqual([
-    expect.stringMatching(/mcp\.json:1:2: performance: .*next open/),
+    expect.stringMatching(
+      /mcp\.json:1:\d+: performance: own: connectionPool\.minConnections: 3 is above maxConnections 2/,
+    ),
   ]);
-  expect(store.effectiveOptions.calls.callTimeoutMs).toBe(5_000);
-  await change({ performance: other, mcpServers: { a: program('a') } });
+  expect(store.effectiveOptions.calls.callTimeoutMs).toBe(6_000);
+  await change({ mcpServers: { own } });
   expect(problems.length).toBe(1);
-  await change({ performance, mcpServers: {} });
-  expect(problems.length).toBe(1);
-  await change({ mcpServers: {} });
-  expect(problems.length).toBe(2);
+  expect(store.optionSources['calls.callTimeoutMs']).toBe('default');
   await store.close();
 });
+
 it('a new timeout, and keys of other programs, take effect and end no process', async () => {
   const clock = new FakeClock();
   const server = new FakeServer({ hang: { delayMs: 1e9 }, echo: {} }, clock);

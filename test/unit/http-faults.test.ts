@@ -26,7 +26,7 @@ describe('F23: cannot connect', () => {
 
   it('fails all that wait with one refused connection', async () => {
     const server = await startServer();
-    const channel = openChannel(server.url, { sockets: 2 });
+    const channel = openChannel(server.url, { sockets: { max: 2 } });
     await server.close();
     const errors = await Promise.all(Array.from({ length: 500 }, () => failure(callTool(channel, 'echo'))));
     expect(new Set(errors.map((error) => error.code))).toEqual(new Set(['CONNECT_FAILED']));

@@ -133,7 +133,7 @@ describe('http channel with the SDK client on it', () => {
   });
 
   it('subscribes on a modern server beside the sockets of its requests', async () => {
-    const { server, channel, client } = await connected({ era: 'modern' }, { sockets: 1 });
+    const { server, channel, client } = await connected({ era: 'modern' }, { sockets: { max: 1 } });
     let changes = 0;
     client.setNotificationHandler('notifications/tools/list_changed', () => {
       changes++;

@@ -37,7 +37,7 @@ describe('F25: the session is gone', () => {
   });
 
   it('lets what is under way settle by itself and fails what still waits', async () => {
-    const { server, channel } = await connected({}, { sockets: 2 });
+    const { server, channel } = await connected({}, { sockets: { max: 2 } });
     const slow = callTool(channel, 'slow', { ms: 150, text: 'done' });
     await until(() => server.calls('tools/call').length === 1);
     server.expireSessions();
@@ -73,7 +73,7 @@ describe('F25: the session is gone', () => {
 
 describe('the stream of the server’s own messages', () => {
   it('opens after the handshake, beside the sockets of the requests', async () => {
-    const { server, channel, client } = await connected({ stream: true }, { sockets: 1 });
+    const { server, channel, client } = await connected({ stream: true }, { sockets: { max: 1 } });
     let changes = 0;
     client.setNotificationHandler('notifications/tools/list_changed', () => {
       changes++;

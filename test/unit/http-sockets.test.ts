@@ -6,7 +6,7 @@ import { failure } from '../support/waiting.js';
 
 it('simulation seed 17: a connect that fails after its call was given up passes its place on, and ends nothing else', async () => {
   const server = await startServer();
-  const channel = openChannel(server.url, { sockets: 1 });
+  const channel = openChannel(server.url, { sockets: { max: 1 } });
   await server.close();
   const caller = new AbortController();
   const given = failure(callTool(channel, 'echo', {}, within(5_000, { signal: caller.signal })));
@@ -19,7 +19,7 @@ it('simulation seed 17: a connect that fails after its call was given up passes 
 });
 
 it('idle ones are closed on demand, down to the minimum, and connected again when they are needed', async () => {
-  const { channel } = await connected({}, { sockets: 4, minSockets: 1 });
+  const { channel } = await connected({}, {});
   const before = channel.opened;
   const four = async (): Promise<void> => {
     await Promise.all(Array.from({ length: 4 }, () => callTool(channel, 'sleep', { ms: 30 })));
