@@ -1,7 +1,7 @@
 /** Knows how many calls run together: bounded, in input order, each on its own, under one deadline. */
 
 import { onAbort } from './_util/abort.js';
-import type { Clock } from './_util/clock.js';
+import type { Clock, Timer } from './_util/clock.js';
 import type { CacheMode, CallRecord, CallToolResult, Outcome } from './call.js';
 import { asError, isStoreError, StoreError } from './errors.js';
 import { canonicalArguments } from './service/cache.js';
@@ -67,7 +67,7 @@ export interface BatchResult {
 /** One call of the batch as the scope makes it; never rejects. */
 export type BatchRunner = (call: BatchCall, limits: { deadline: number; signal: AbortSignal }) => Promise<BatchEntry>;
 
-interface Parts {
+export interface BatchParts {
   clock: Clock;
   run: BatchRunner;
   concurrency: number;
@@ -80,7 +80,7 @@ interface Parts {
 export async function* batchStream(
   calls: readonly BatchCall[],
   options: BatchOptions,
-  parts: Parts,
+  parts: BatchParts,
 ): AsyncGenerator<BatchEntry & { index: number }, void, undefined> {
   const done: (BatchEntry & { index: number })[] = [];
   let wake: (() => void) | undefined;
@@ -88,6 +88,7 @@ export async function* batchStream(
     done.push(entry);
     wake?.();
   });
+  batch.release();
   try {
     for (let given = 0; given < calls.length; given++) {
       if (done.length === 0)
@@ -99,7 +100,7 @@ export async function* batchStream(
   } finally {
     // Whoever stops reading wants no more calls.
     batch.stop(new StoreError('CANCELLED', 'the batch was abandoned'));
-    await batch.finished;
+    await batch.finish();
   }
 }
 
@@ -107,45 +108,57 @@ export async function* batchStream(
 export async function batchCall(
   calls: readonly BatchCall[],
   options: BatchOptions,
-  parts: Parts,
+  parts: BatchParts,
 ): Promise<BatchResult> {
   const since = parts.clock.now();
-  const results: BatchEntry[] = new Array(calls.length);
-  const totals: BatchTotals = {
-    calls: calls.length,
-    ok: 0,
-    tool_error: 0,
-    failed: 0,
-    unknown: 0,
-    not_sent: 0,
-    fromCache: 0,
-  };
-  const batch = new Batch(calls, options, parts, ({ index, ...entry }) => {
-    results[index] = entry;
-    totals[entry.status]++;
-    if (entry.fromCache) totals.fromCache++;
-  });
-  await batch.finished;
-  return { results, totals, durationMs: parts.clock.now() - since };
+  const gathered = new Gathered();
+  const batch = new Batch(calls, options, parts, gathered.take);
+  batch.release();
+  await batch.finish();
+  return gathered.result(parts.clock.now() - since);
 }
 
-class Batch {
-  readonly finished: Promise<void>;
+/** The entries of a batch, put in input order and counted. */
+export class Gathered {
+  readonly #results: BatchEntry[] = [];
+  readonly #totals: BatchTotals = { calls: 0, ok: 0, tool_error: 0, failed: 0, unknown: 0, not_sent: 0, fromCache: 0 };
+
+  readonly take = ({ index, ...entry }: BatchEntry & { index: number }): void => {
+    this.#results[index] = entry;
+    this.#totals.calls++;
+    this.#totals[entry.status]++;
+    if (entry.fromCache) this.#totals.fromCache++;
+  };
+
+  result(durationMs: number): BatchResult {
+    return { results: this.#results, totals: this.#totals, durationMs };
+  }
+}
+
+/** Runs what is released of a growing list of calls; `finish` once no more comes. */
+export class Batch {
   readonly #calls: readonly BatchCall[];
   readonly #options: BatchOptions;
-  readonly #parts: Parts;
+  readonly #parts: BatchParts;
   readonly #emit: (entry: BatchEntry & { index: number }) => void;
   readonly #abort = new AbortController();
   readonly #deadline: number;
   /** Keyed calls under way or done, by tool, arguments and key. */
   readonly #keyed = new Map<string, Promise<BatchEntry>>();
+  readonly #workers = new Set<Promise<void>>();
+  readonly #followers = new Set<Promise<void>>();
+  /** Calls whose equal failed, so that they run themselves. */
+  readonly #again: number[] = [];
+  readonly #timer: Timer | undefined;
+  readonly #offAbort: (() => void) | undefined;
   #next = 0;
+  #released = 0;
   #stopped: StoreError | undefined;
 
   constructor(
     calls: readonly BatchCall[],
     options: BatchOptions,
-    parts: Parts,
+    parts: BatchParts,
     emit: (entry: BatchEntry & { index: number }) => void,
   ) {
     this.#calls = calls;
@@ -157,21 +170,32 @@ class Batch {
     this.#deadline = timeoutMs === undefined ? Number.POSITIVE_INFINITY : clock.now() + timeoutMs;
     const abort = (): void =>
       this.stop(new StoreError('CANCELLED', 'the batch was cancelled', { cause: signal?.reason }));
-    const timer =
-      timeoutMs === undefined
-        ? undefined
-        : clock.after(timeoutMs, () => {
-            this.#stopped ??= new StoreError('TIMEOUT', `the batch timed out after ${timeoutMs} ms`, {
-              figures: { timeoutMs },
-            });
-          });
+    if (timeoutMs !== undefined)
+      this.#timer = clock.after(timeoutMs, () => {
+        this.#stopped ??= new StoreError('TIMEOUT', `the batch timed out after ${timeoutMs} ms`, {
+          figures: { timeoutMs },
+        });
+      });
     if (signal?.aborted) abort();
-    const offAbort = signal && !signal.aborted ? onAbort(signal, abort) : undefined;
-    const workers = Array.from({ length: Math.min(parts.concurrency, calls.length) }, () => this.#work());
-    this.finished = Promise.all(workers).then(() => {
-      timer?.cancel();
-      offAbort?.();
-    });
+    else if (signal) this.#offAbort = onAbort(signal, abort);
+  }
+
+  /** Calls that have begun or may begin. */
+  get released(): number {
+    return this.#released;
+  }
+
+  /** Lets all calls begin that the list has now. */
+  release(): void {
+    this.#released = this.#calls.length;
+    this.#staff();
+  }
+
+  /** Settles when all that was released is over. */
+  async finish(): Promise<void> {
+    while (this.#workers.size + this.#followers.size > 0) await Promise.all([...this.#workers, ...this.#followers]);
+    this.#timer?.cancel();
+    this.#offAbort?.();
   }
 
   /** Begins nothing more and cancels what runs. */
@@ -180,29 +204,53 @@ class Batch {
     this.#abort.abort(why);
   }
 
-  async #work(): Promise<void> {
-    for (let index = this.#next++; index < this.#calls.length; index = this.#next++) {
-      const entry = this.#stopped ? notSent(this.#stopped) : await this.#one(this.#calls[index]!);
-      if (this.#options.stopOnError && entry.status !== 'ok') this.#stopped ??= stoppedByEntry();
-      this.#emit({ index, ...entry });
-      this.#report(index, entry);
+  /** As many workers as there is work for. */
+  #staff(): void {
+    const waiting = this.#released - this.#next + this.#again.length;
+    const more = Math.min(this.#parts.concurrency - this.#workers.size, waiting);
+    for (let n = 0; n < more; n++) {
+      const worker: Promise<void> = this.#work().finally(() => this.#workers.delete(worker));
+      this.#workers.add(worker);
     }
   }
 
-  async #one(call: BatchCall): Promise<BatchEntry> {
-    const key = call?.cacheKey === undefined ? undefined : keyOf(call);
-    if (key === undefined) return this.#run(call);
-    const first = this.#keyed.get(key);
-    if (first === undefined) {
-      const running = this.#run(call);
-      this.#keyed.set(key, running);
-      return running;
+  async #work(): Promise<void> {
+    for (;;) {
+      const again = this.#again.shift();
+      if (again === undefined && this.#next >= this.#released) return;
+      const index = again ?? this.#next++;
+      const call = this.#calls[index]!;
+      const key = call?.cacheKey === undefined ? undefined : keyOf(call);
+      const first = key === undefined || again !== undefined ? undefined : this.#keyed.get(key);
+      if (this.#stopped) this.#done(index, notSent(this.#stopped));
+      else if (first !== undefined) this.#follow(index, first);
+      else {
+        const running = this.#run(call);
+        if (key !== undefined && again === undefined) this.#keyed.set(key, running);
+        this.#done(index, await running);
+      }
     }
-    const entry = await first;
-    if (entry.status === 'ok') return { ...entry, fromCache: true, attempts: 0, durationMs: 0 };
-    // Errors are nobody's to share: an equal call that failed runs again, while the batch goes on.
-    const stopped = this.#stopped ?? (this.#options.stopOnError ? stoppedByEntry() : undefined);
-    return stopped ? notSent(stopped) : this.#run(call);
+  }
+
+  /** Waits for the result of an equal call, without a worker of its own. */
+  #follow(index: number, first: Promise<BatchEntry>): void {
+    const follower: Promise<void> = first
+      .then((entry) => {
+        if (entry.status === 'ok') return this.#done(index, { ...entry, fromCache: true, attempts: 0, durationMs: 0 });
+        // Errors are nobody's to share: an equal call that failed runs again, while the batch goes on.
+        const stopped = this.#stopped ?? (this.#options.stopOnError ? stoppedByEntry() : undefined);
+        if (stopped) return this.#done(index, notSent(stopped));
+        this.#again.push(index);
+        this.#staff();
+      })
+      .finally(() => this.#followers.delete(follower));
+    this.#followers.add(follower);
+  }
+
+  #done(index: number, entry: BatchEntry): void {
+    if (this.#options.stopOnError && entry.status !== 'ok') this.#stopped ??= stoppedByEntry();
+    this.#emit({ index, ...entry });
+    this.#report(index, entry);
   }
 
   #run(call: BatchCall): Promise<BatchEntry> {

@@ -3,6 +3,7 @@
 import { type CallHandlers, checkHandlers } from './asking.js';
 import type { BatchCall, BatchOptions } from './batch.js';
 import type { CacheMode, Progress } from './call.js';
+import type { CallBatchOptions } from './call-batch.js';
 import { StoreError } from './errors.js';
 import { asObject, refuseUnknown } from './option-rules.js';
 import type { ListOptions } from './scope-catalog.js';
@@ -104,25 +105,34 @@ export function checkArguments(args: unknown, tool: string): Record<string, unkn
   );
 }
 
-const BATCH_KNOWN = [
-  'concurrency',
-  'timeoutMs',
-  'callTimeoutMs',
-  'stopOnError',
-  'signal',
-  'onResult',
-  'cache',
-] as const;
+const BATCH_KNOWN = ['timeoutMs', 'callTimeoutMs', 'stopOnError', 'signal', 'onResult', 'cache'] as const;
 
 /** Throws for a bad option, or where `calls` is no array; a bad call only fails its own entry. */
 export function checkBatch(calls: readonly BatchCall[], options: BatchOptions): void {
   if (!Array.isArray(calls)) throw badOption('calls', 'an array of { tool, arguments }');
-  refuseUnknown(asObject(options, 'options'), BATCH_KNOWN, '');
+  refuseUnknown(asObject(options, 'options'), ['concurrency', ...BATCH_KNOWN], '');
+  checkCount(options.concurrency, 'concurrency');
+  checkShared(options);
+}
+
+/** The same for `batch()`. */
+export function checkCallBatch(options: CallBatchOptions): CallBatchOptions {
+  refuseUnknown(asObject(options, 'options'), ['batchSize', 'maxWorkers', ...BATCH_KNOWN], '');
+  checkCount(options.batchSize, 'batchSize');
+  checkCount(options.maxWorkers, 'maxWorkers');
+  checkShared(options);
+  return options;
+}
+
+function checkCount(value: unknown, name: string): void {
+  if (value !== undefined && !(Number.isSafeInteger(value) && (value as number) >= 1))
+    throw badOption(name, 'a whole number from 1 on');
+}
+
+function checkShared(options: Omit<BatchOptions, 'concurrency'>): void {
   checkTimeout(options.timeoutMs);
   checkTimeout(options.callTimeoutMs, 'callTimeoutMs');
-  const { concurrency, signal, onResult, cache } = options;
-  if (concurrency !== undefined && !(Number.isSafeInteger(concurrency) && concurrency >= 1))
-    throw badOption('concurrency', 'a whole number from 1 on');
+  const { signal, onResult, cache } = options;
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw badOption('signal', 'an AbortSignal');
   if (onResult !== undefined && typeof onResult !== 'function') throw badOption('onResult', 'a function');
   checkFlag(options.stopOnError, 'stopOnError');

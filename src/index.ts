@@ -17,6 +17,7 @@ export type { AuthOptions } from './auth-options.js';
 export type { BatchCall, BatchEntry, BatchOptions, BatchResult, BatchTotals } from './batch.js';
 export type { CacheMode, CallRecord, CallResult, CallToolResult, Outcome, Progress } from './call.js';
 export { textOf } from './call.js';
+export type { CallBatch, CallBatchOptions } from './call-batch.js';
 export type { CallToolOptions, RequestLimits } from './call-options.js';
 export type { ToolInfo } from './catalog/tool.js';
 export type { AgentConfig, ConfigDocument, ForeignKey, InputDefinition, ServiceConfig } from './config/definition.js';

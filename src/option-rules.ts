@@ -38,6 +38,8 @@ export const RULES: Record<string, Group> = {
     maxConcurrentCalls: count(undefined, 1),
     queueLimit: count(10_000, 0),
     batchConcurrency: count(20, 1),
+    batchSize: count(10, 1),
+    maxWorkers: count(5, 1),
     validateArguments: { kind: 'boolean', default: false },
   },
   'calls.retry': {
@@ -65,7 +67,7 @@ const SERVICE_RULES: Group = {
 };
 const TOOL_RULES: Group = { cache: { kind: 'boolean' }, repeatable: { kind: 'boolean' } };
 /** What has an effect for one service alone: batches run over services, and the store has one cache. */
-const { batchConcurrency: _, ...SERVICE_CALL_RULES } = RULES['calls']!;
+const { batchConcurrency: _a, batchSize: _b, maxWorkers: _c, ...SERVICE_CALL_RULES } = RULES['calls']!;
 const SERVICE_SHARED_RULES = {
   calls: SERVICE_CALL_RULES,
   resultCache: { enabled: RULES['resultCache']!['enabled']!, ttlMs: RULES['resultCache']!['ttlMs']! },

@@ -60,6 +60,10 @@ export interface CallOptionsConfig {
   queueLimit?: number;
   /** Calls of one `batchCall` at a time. Default 20. */
   batchConcurrency?: number;
+  /** So many calls that wait in a `batch()` start by themselves. Default 10. */
+  batchSize?: number;
+  /** Calls of one `batch()` at a time. Default 5. */
+  maxWorkers?: number;
   /** Check arguments against the tool's schema before anything is sent. Default false. */
   validateArguments?: boolean;
   retry?: RetryOptions;
@@ -98,7 +102,7 @@ export interface ServiceOptions {
   /** How long stopping a process may take before it is killed. Milliseconds; default 2,000. */
   stopTimeoutMs?: number;
   connectionPool?: ConnectionPoolOptions;
-  calls?: Omit<CallOptionsConfig, 'batchConcurrency'>;
+  calls?: Omit<CallOptionsConfig, 'batchConcurrency' | 'batchSize' | 'maxWorkers'>;
   resultCache?: Pick<ResultCacheOptions, 'enabled' | 'ttlMs'>;
   tools?: Record<string, ToolPolicy>;
   /** Replicas of the service, beside the `command` or `url` that it may have itself. */

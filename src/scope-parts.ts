@@ -5,6 +5,7 @@ import type { Answers } from './asking.js';
 import type { CallRecord } from './call.js';
 import { StoreError } from './errors.js';
 import type { Events } from './events.js';
+import type { ResolvedPerformance } from './options.js';
 import type { Registry } from './registry.js';
 import { unknownService } from './scope-names.js';
 import type { ResultCache } from './service/cache.js';
@@ -27,9 +28,8 @@ export interface ScopeParts {
   /** Throws `STORE_CLOSED` once the store is closing. */
   assertOpen: () => void;
   observe: (record: CallRecord) => void;
-  batchConcurrency: () => number;
-  /** The store's own, for what belongs to no service yet. */
-  callTimeoutMs: () => number;
+  /** The store's own, for what belongs to no service. */
+  callDefaults: () => ResolvedPerformance['calls'];
 }
 
 /** @throws StoreError `SERVICE_UNKNOWN` */

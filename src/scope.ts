@@ -4,12 +4,21 @@ import {
   type BatchCall,
   type BatchEntry,
   type BatchOptions,
+  type BatchParts,
   type BatchResult,
   batchCall,
   batchStream,
 } from './batch.js';
 import type { CallResult, CallToolResult } from './call.js';
-import { badOption, type CallToolOptions, checkBatch, checkListOptions, type RequestLimits } from './call-options.js';
+import { CallBatch, type CallBatchOptions } from './call-batch.js';
+import {
+  badOption,
+  type CallToolOptions,
+  checkBatch,
+  checkCallBatch,
+  checkListOptions,
+  type RequestLimits,
+} from './call-options.js';
 import type { ToolInfo } from './catalog/tool.js';
 import type { ServiceConfig } from './config/definition.js';
 import type { Lease } from './lease.js';
@@ -39,7 +48,7 @@ export class Scope {
       clock: parts.clock,
       visible: parts.visible,
       find: parts.find,
-      callTimeoutMs: parts.callTimeoutMs,
+      callTimeoutMs: () => parts.callDefaults().callTimeoutMs,
       cachePrefix: (service, tool, definition) =>
         cachePrefix(parts.id, service.name, service.definition?.revision ?? '', tool, definition),
     });
@@ -63,7 +72,8 @@ export class Scope {
    * @throws StoreError `OPTION_INVALID` for a bad option, before anything runs
    */
   async batchCall(calls: readonly BatchCall[], options: BatchOptions = {}): Promise<BatchResult> {
-    return batchCall(calls, options, this.#batchParts(calls, options));
+    checkBatch(calls, options);
+    return batchCall(calls, options, this.#batchParts(options, this.#concurrency(options)));
   }
 
   /** The same, giving each entry with its `index` as it is finished. Who stops reading cancels the rest. */
@@ -71,7 +81,24 @@ export class Scope {
     calls: readonly BatchCall[],
     options: BatchOptions = {},
   ): AsyncGenerator<BatchEntry & { index: number }, void, undefined> {
-    return batchStream(calls, options, this.#batchParts(calls, options));
+    checkBatch(calls, options);
+    return batchStream(calls, options, this.#batchParts(options, this.#concurrency(options)));
+  }
+
+  /**
+   * A batch that is filled call by call: so many that wait start by themselves, `execute` starts the rest and answers
+   * for all in order.
+   */
+  batch(options: CallBatchOptions = {}): CallBatch {
+    const { batchSize, maxWorkers, ...rest } = checkCallBatch(options);
+    return new CallBatch(() => {
+      const defaults = this.#parts.callDefaults();
+      return {
+        options: rest,
+        parts: this.#batchParts(rest, maxWorkers ?? defaults.maxWorkers),
+        batchSize: batchSize ?? defaults.batchSize,
+      };
+    });
   }
 
   /** Every visible tool, in a stable order. Waits only for services whose list was never seen; see `ListOptions`. */
@@ -242,12 +269,11 @@ export class Scope {
     this.#catalog.forget(service);
   }
 
-  #batchParts(calls: readonly BatchCall[], options: BatchOptions): Parameters<typeof batchCall>[2] {
-    checkBatch(calls, options);
-    return {
-      clock: this.#parts.clock,
-      concurrency: options.concurrency ?? this.#parts.batchConcurrency(),
-      run: this.#calls.batchRunner(options),
-    };
+  #concurrency({ concurrency }: BatchOptions): number {
+    return concurrency ?? this.#parts.callDefaults().batchConcurrency;
+  }
+
+  #batchParts(options: BatchOptions, concurrency: number): BatchParts {
+    return { clock: this.#parts.clock, concurrency, run: this.#calls.batchRunner(options) };
   }
 }

@@ -104,8 +104,7 @@ export class MCPStore extends Scope {
       cache,
       assertOpen: () => this.#assertOpen(),
       observe: (record) => this.#observe(record),
-      batchConcurrency: () => this.effectiveOptions.calls.batchConcurrency,
-      callTimeoutMs: () => this.effectiveOptions.calls.callTimeoutMs,
+      callDefaults: () => this.effectiveOptions.calls,
     };
     super({
       ...shared,

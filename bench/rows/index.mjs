@@ -7,6 +7,7 @@ export const ROWS = {
   'http-flight': 'http-flight',
   cached: 'cached',
   batch: 'batch',
+  'batch-modes': 'batch-modes',
   'results-64k': 'results',
   'results-1m': 'results',
   'two-processes': 'two-processes',

@@ -180,7 +180,10 @@ export class Callers {
     const deed = random.pick(['restart', 'stop', 'update', 'patch', 'replace', 'tune'] as const);
     this.disturbed.add(name);
     const drainMs = random.pick([0, 100, 5_000]);
-    if (deed === 'tune') return this.#tune();
+    if (deed === 'tune') {
+      this.#tune();
+      return;
+    }
     const attempt = this.#attempt(`${deed} ${name}`);
     attempt.slow = deed === 'stop' || deed === 'replace';
     attempt.watch(async () => {
