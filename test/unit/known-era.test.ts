@@ -29,7 +29,7 @@ async function run(
 ): Promise<string[]> {
   const { later = 0, headers = {} } = more;
   const clock: Clock = { ...systemClock, wall: () => Date.now() + later };
-  const limits = { timeoutMs: 5_000, writeTimeoutMs: 1_000, stopTimeoutMs: 0, maxMessageBytes: 1e6, maxInFlight: 8 };
+  const limits = { timeoutMs: 20_000, writeTimeoutMs: 1_000, stopTimeoutMs: 0, maxMessageBytes: 1e6, maxInFlight: 8 };
   const options: ConnectOptions = { clock, stateDir, sockets: { max: 1, min: 0, idleMs: 1_000 }, ...limits };
   const from = server.seen.length;
   const connection = await connect({ kind: 'http', url: server.url.href, headers }, options);
