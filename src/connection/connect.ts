@@ -35,6 +35,8 @@ export interface ConnectOptions extends ChannelLimits {
   credentials?: Credentials | undefined;
   /** Notices may have been missed: lists should be fetched again. */
   onGap?: (() => void) | undefined;
+  /** A server that spoke the modern era does so no longer. */
+  onOtherEra?: (() => void) | undefined;
   /** The callers whom the server may ask; undefined: nobody. */
   asking?: Asking | undefined;
 }
@@ -225,6 +227,7 @@ async function open(definition: EndpointDefinition, options: ConnectOptions): Pr
     clock,
     credentials: options.credentials,
     onGap: options.onGap,
+    onOtherEra: options.onOtherEra,
   });
   const sockets = (): SocketFigures => ({
     ...channel.sockets(),

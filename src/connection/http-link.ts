@@ -27,6 +27,8 @@ export interface HttpOptions extends ChannelLimits {
   readonly onLog?: ((text: string) => void) | undefined;
   /** Notices of the server may have been missed: lists should be fetched again. */
   readonly onGap?: (() => void) | undefined;
+  /** The server speaks the modern era no longer: what is known of it has to be asked for again. */
+  readonly onOtherEra?: (() => void) | undefined;
 }
 
 /** The fields of a message that tell what it is. */
@@ -218,8 +220,12 @@ export class HttpLink implements Peer, ExchangeLimits {
     return path;
   }
 
-  /** Does this answer mean that the server no longer knows our session? */
+  /**
+   * Does this answer mean that the server no longer knows our session? The modern era has none: a server that misses one
+   * there, or the version, speaks the other era now.
+   */
   lostSession(status: number, text: string): boolean {
+    if (this.modern) return status === 400 && OTHER_ERA.test(text);
     if (this.sessionId === undefined) return false;
     if (status === 404) return true;
     return status === 400 && /session|not initialized/i.test(text) && UNKNOWN_SESSION.test(text);
@@ -227,9 +233,11 @@ export class HttpLink implements Peer, ExchangeLimits {
 
   /** The session is gone: no new request goes out, what is under way settles by itself. */
   expire(status: number): StoreError {
-    const error = new StoreError('CONNECT_FAILED', `${this.label} no longer knows our session (${status})`, {
+    const gone = this.modern ? `speaks ${this.#version}` : 'knows our session';
+    const error = new StoreError('CONNECT_FAILED', `${this.label} no longer ${gone} (${status})`, {
       figures: { sessionExpired: true, status, retryable: true },
     });
+    if (this.modern) this.tell(this.options.onOtherEra);
     this.end(error);
     return error;
   }
@@ -273,3 +281,6 @@ function messagesOf(value: unknown): readonly WireMessage[] | undefined {
 }
 
 const UNKNOWN_SESSION = /unknown|invalid|expired|not (found|exist|valid|initialized)|no valid|does ?n.t exist|no such/i;
+/** What servers of the legacy era answer to a request without a session, or with a version that they do not know. */
+const OTHER_ERA =
+  /(no valid|missing|no|invalid) (mcp[ -])?session[ -]?id|session-id header is required|not initialized|unsupported protocol version/i;

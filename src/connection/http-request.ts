@@ -28,8 +28,11 @@ export function postRequest(
   link.requests.run(new RequestExchange(link, request, link.path, headers, body, 0));
 }
 
-/** With these, servers say that they do not know a session, some of them as an answer to the very request. */
-const SESSION_CODES: readonly number[] = [-32000, -32001];
+/**
+ * With these, servers say that they do not know a session, or a version of the protocol, some of them as an answer to the
+ * very request.
+ */
+const SESSION_CODES: readonly number[] = [-32000, -32001, -32022];
 
 class RequestExchange extends Exchange {
   readonly #link: HttpLink;
@@ -137,7 +140,7 @@ class RequestExchange extends Exchange {
     if (status < 500 && status !== 401 && status !== 403 && status !== 429) {
       const answer = errorAnswer(body);
       const mayBeSession = answer?.id !== request.id || SESSION_CODES.includes(answer.error['code'] as number);
-      if (mayBeSession && !link.modern && link.lostSession(status, body)) return link.expire(status);
+      if (mayBeSession && link.lostSession(status, body)) return link.expire(status);
       if (answer !== undefined) {
         link.pending.settle({ id: request.id, error: answer.error });
         return undefined;

@@ -125,6 +125,9 @@ export class Launcher {
       onNoise: (line) => onLine('stdout', line),
       onStderr: (text) => onLine('stderr', text),
       onGap,
+      onOtherEra: () => {
+        this.#era = undefined;
+      },
       asking,
     };
     const connection = await connect(definition, options, this.#era).finally(() => {

@@ -1,4 +1,4 @@
-/** Knows when an HTTP endpoint is asked which era it speaks, and when an earlier run's answer serves. */
+/** Knows when an HTTP endpoint is asked which era it speaks, and when an earlier answer serves, or no longer does. */
 
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -93,4 +93,39 @@ it('a restart asks the server for its era anew, since that is what one restarts 
   await store.restartService('s');
   await store.callTool('s__echo', { text: 'x' });
   expect(server.calls('initialize')).toHaveLength(1);
+});
+
+it('F25: a modern server that speaks the legacy era from now on is asked anew, and each call runs once', async () => {
+  const server = await startServer('modern');
+  const performance = { connectionPool: { maxRetries: 0 } };
+  const store = await MCPStore.open({ stateDir: null, services: { s: { url: server.url.href } }, performance });
+  undo.unshift(() => store.close({ drainMs: 0 }));
+  await store.callTool('s__echo', { text: 1 });
+  server.options.era = 'legacy';
+  // The first is refused before it runs, so it goes out again over the new session.
+  const answers = await Promise.all([2, 3].map((text) => store.callTool('s__echo', { text })));
+  expect(answers.map(({ content }) => content)).toMatchObject([[{ text: '2' }], [{ text: '3' }]]);
+  expect([server.executed, server.calls('initialize').length]).toEqual([3, 1]);
+});
+
+it.each([
+  [null, -32000, 'Bad Request: Server not initialized'],
+  ['server-error', -32600, 'Bad Request: Missing session ID'],
+  [null, -32000, 'Bad Request: Mcp-Session-Id header is required'],
+  ['own', -32022, 'Unsupported protocol version'],
+])('F25: a modern server’s refusal (id %j, %i, %j) asks for the era again; what a tool says does not', async (id, code, message) => {
+  const server = await startServer('modern');
+  const store = await MCPStore.open({ stateDir: null, services: { s: { url: server.url.href } } });
+  undo.unshift(() => store.close({ drainMs: 0 }));
+  await store.callTool('s__echo');
+  const asked = server.calls('server/discover').length;
+  const nextId = (): string => `c${Number(String(server.calls('tools/call').at(-1)!.message!.id).slice(1)) + 1}`;
+  const body = (of: unknown, text: string): string =>
+    JSON.stringify({ jsonrpc: '2.0', id: of, error: { code, message: text } });
+  server.fail('tools/call', { kind: 'status', status: 400, body: body('x', 'the session of the tool is unknown') });
+  expect(await store.callTool('s__echo').catch((error: unknown) => error)).toMatchObject({ code: 'RPC_ERROR' });
+  expect(server.calls('server/discover')).toHaveLength(asked);
+  server.fail('tools/call', { kind: 'status', status: 400, body: body(id === 'own' ? nextId() : id, message) });
+  await store.callTool('s__echo');
+  expect([server.calls('server/discover').length, server.executed]).toEqual([asked + 1, 2]);
 });
