@@ -233,7 +233,8 @@ const EXTRA = {
     else await write();
     return text(`spam ${id}`);
   },
-  env: async ({ name }) => text(process.env[name] ?? ''),
+  /** One variable, or without a name all of them. */
+  env: async ({ name }) => text(name === undefined ? JSON.stringify(process.env) : (process.env[name] ?? '')),
   /** Answers only once it was cancelled. */
   after_cancel: (_args, _id, signal) =>
     new Promise((resolve) => {
