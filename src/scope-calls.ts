@@ -59,7 +59,7 @@ export class ScopeCalls {
       begun?.(call.record);
       try {
         const result = (await runCall(call, service.handleFor(this.#parts.id), this.#parts)) as CallToolResult;
-        if (options?.throwOnToolError && result.isError) throw toolError(result, call);
+        if (options?.throwOnToolError && result.isError) throw toolError(service.redacted(result), call);
         return result;
       } catch (error) {
         // Its headers did not fit its body: the definition that they were made from is out of date.
@@ -241,6 +241,7 @@ export class ScopeCalls {
   }
 }
 
+/** @param result - without secrets: errors are logged */
 function toolError(result: CallToolResult, call: Call): StoreError {
   const { service, tool, endpoint, attempts } = call.record;
   const text = textOf(result).slice(0, 1_000) || 'the tool reports an error';

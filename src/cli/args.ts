@@ -1,7 +1,7 @@
 /** Knows how `key=value` and `key:=json` become a tool's arguments, by what its schema says of each. */
 
 import { readFile } from 'node:fs/promises';
-import { UsageError } from './usage.js';
+import { notJson, UsageError } from './usage.js';
 
 /** A JSON schema, as far as it is looked at. */
 type Schema = Record<string, unknown>;
@@ -43,7 +43,7 @@ export async function readJsonText(text: string, what: string): Promise<string> 
   try {
     JSON.parse(found);
   } catch (error) {
-    throw new UsageError(`${what}: this is not JSON: ${(error as Error).message}`);
+    throw new UsageError(`${what}: ${notJson(error)}`);
   }
   return found;
 }
@@ -83,7 +83,7 @@ function parseJson(key: string, text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new UsageError(`"${key}": this is not JSON: ${(error as Error).message}`, `${key}=… takes text as it is.`);
+    throw new UsageError(`"${key}": ${notJson(error)}`, `${key}=… takes text as it is.`);
   }
 }
 

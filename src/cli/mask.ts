@@ -1,10 +1,11 @@
 /** Knows which parts of a configuration may be secrets, and how they are shown: templates as they are, values as `***`. */
 
-import type { AuthOptions, EndpointOptions, ServiceConfig, ServiceOptions } from '../index.js';
+import type { AuthOptions, EndpointOptions, InputDefinition, ServiceConfig, ServiceOptions } from '../index.js';
 
 const MASK = '***';
 /** What may stand beside a template without being a secret. */
 const HARMLESS = /^(?:(?:bearer|basic|token|apikey)\s*)?$/i;
+const SECRET_NAME = /key|token|secret|passw|pwd|auth|credential|cookie/i;
 const SECRET_FLAG = /^--?[\w-]*(?:key|token|secret|passw|pwd|auth|credential)[\w-]*$/i;
 const SECRET_ASSIGNMENT =
   /^(--?[\w-]*(?:key|token|secret|passw|pwd|auth|credential)[\w-]*|[A-Z0-9_]*(?:KEY|TOKEN|SECRET|PASSW)[A-Z0-9_]*)=(.*)$/is;
@@ -26,14 +27,30 @@ export function maskUrl(url: string): string {
 /** A copy that may be shown. */
 export function maskConfig(config: ServiceConfig): ServiceConfig {
   const { env, headers, url, args, mcpstore, ...rest } = config;
+  const { type, command, envFile, cwd, disabled, timeout, server, ...foreign } = rest;
   return {
     ...rest,
+    ...(maskForeign(foreign, false) as object),
     ...(args && { args: maskArgs(args) }),
     ...(env && { env: maskMap(env) }),
     ...(url !== undefined && { url: maskUrl(url) }),
     ...(headers && { headers: maskMap(headers) }),
     ...(mcpstore && { mcpstore: maskOptions(mcpstore) }),
   };
+}
+
+/** Keys of other programs: nobody here knows what they mean, but some are called like secrets. */
+function maskForeign(value: unknown, secret: boolean): unknown {
+  if (typeof value === 'string') return secret ? maskValue(value) : maskUrl(value);
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map((item) => maskForeign(item, secret));
+  const shown = Object.entries(value).map(([key, item]) => [key, maskForeign(item, secret || SECRET_NAME.test(key))]);
+  return Object.fromEntries(shown);
+}
+
+/** The default of what is not shown when it is typed is a secret too. */
+export function maskInput(input: InputDefinition): InputDefinition {
+  return input.password && input.default !== undefined ? { ...input, default: maskValue(input.default) } : input;
 }
 
 /** Replicas are written like services; of what signs in, ids and addresses are no secret. */

@@ -12,6 +12,11 @@ export class UsageError extends Error {
   }
 }
 
+/** Why a text is no JSON, without the piece of it that Node shows: arguments and configurations may hold secrets. */
+export function notJson(error: unknown): string {
+  return `this is not JSON: ${(error as Error).message.replace(/, (?:\.{3})?".*$/s, '')}`;
+}
+
 /** `name=value`, for options that may be repeated. */
 export function pairOf(text: string, flag: string, separator = '='): [string, string] {
   const at = text.indexOf(separator);

@@ -29,7 +29,7 @@ export interface ConnectionParts {
   /** Requests that it carries at a time. */
   capacity: number;
   clock: Clock;
-  /** Takes the endpoint's secrets out of what the server logs. */
+  /** Takes the endpoint's secrets out of what the server logs and says of itself. */
   redact: Redact;
   pid: number | undefined;
   sockets: (() => SocketFigures) | undefined;
@@ -83,9 +83,9 @@ export class Connection {
     this.pid = parts.pid;
     this.era = client.getProtocolEra() ?? 'legacy';
     this.protocolVersion = client.getNegotiatedProtocolVersion() ?? '';
-    this.capabilities = client.getServerCapabilities() ?? {};
-    this.serverInfo = client.getServerVersion();
-    this.instructions = client.getInstructions();
+    this.capabilities = redactedData(client.getServerCapabilities() ?? {}, parts.redact);
+    this.serverInfo = redactedData(client.getServerVersion(), parts.redact);
+    this.instructions = redactedData(client.getInstructions(), parts.redact);
     this.discover = client.getDiscoverResult();
     // A modern server asks in its results; it has no requests of its own.
     if (this.era === 'modern') channel.asked = undefined;
@@ -231,8 +231,8 @@ export class Connection {
     else if (method === 'notifications/message')
       this.onNotice?.({
         kind: 'log',
-        level: String(params['level'] ?? 'info'),
-        logger: typeof params['logger'] === 'string' ? params['logger'] : undefined,
+        level: this.#redact(String(params['level'] ?? 'info')),
+        logger: typeof params['logger'] === 'string' ? this.#redact(params['logger']) : undefined,
         data: redactedData(params['data'], this.#redact),
       });
   }

@@ -5,6 +5,7 @@ import type { Clock, Timer } from '../_util/clock.js';
 import { type WaitLimits, WaitQueue } from '../_util/wait-queue.js';
 import type { EndpointDefinition } from '../config/definition.js';
 import type { Connection, ServerNotice } from '../connection/connection.js';
+import type { Redact } from '../connection/redact.js';
 import { asError, isStoreError, StoreError } from '../errors.js';
 import { poolSize } from '../option-layers.js';
 import type { ResolvedPerformance } from '../options.js';
@@ -150,6 +151,11 @@ export class Endpoint {
   /** Which part of its full share it takes now: a tenth when it has just come, all of it after `RAMP_MS`. */
   ramp(now: number): number {
     return Math.min(1, Math.max(0.1, (now - this.#readyAt) / RAMP_MS));
+  }
+
+  /** Takes its secrets out of what its server says. */
+  get redact(): Redact {
+    return this.#launcher.redact;
   }
 
   stats(): PoolStats {

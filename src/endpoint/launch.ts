@@ -9,6 +9,7 @@ import type { Credentials } from '../connection/auth.js';
 import type { ChannelLimits } from '../connection/channel.js';
 import { type ConnectOptions, connect, type KnownEra } from '../connection/connect.js';
 import type { Connection } from '../connection/connection.js';
+import { both, type Redact, redactorOf } from '../connection/redact.js';
 import { poolSize } from '../option-layers.js';
 import type { ResolvedPerformance, ServiceOptions } from '../options.js';
 
@@ -89,6 +90,11 @@ export class Launcher {
   get newCredentials(): boolean {
     const credentials = this.#credentials;
     return credentials !== undefined && (credentials.changed || credentials.authorization !== this.#used);
+  }
+
+  /** Takes out what it was given, and what it signs in with. */
+  get redact(): Redact {
+    return both(redactorOf(this.#options.definition), this.#credentials?.redact);
   }
 
   /** Ends what is being opened. */

@@ -8,6 +8,7 @@ import type { ServiceConfig, ServiceDefinition } from '../config/definition.js';
 import type { Asking } from '../connection/asked.js';
 import type { Keyring } from '../connection/auth.js';
 import type { Connection, ServerNotice } from '../connection/connection.js';
+import { redactedData } from '../connection/redact.js';
 import type { Endpoint } from '../endpoint/endpoint.js';
 import type { EndpointState } from '../endpoint/machine.js';
 import type { PoolStats } from '../endpoint/pool.js';
@@ -252,6 +253,11 @@ export class Service {
     // A list is the same for every owner, so it starts nothing where something runs.
     const [running = this.#run('')] = this.#running.values();
     return running.path.list(method, key, capability, limits);
+  }
+
+  /** What one of its servers says, without the secrets that they were given: for errors, never for results. */
+  redacted<T>(said: T): T {
+    return this.endpoints.reduce((shown, { redact }) => redactedData(shown, redact), said);
   }
 
   closeIdle(maxIdleMs: number): number {

@@ -9,7 +9,7 @@ import { resultText, seconds, table } from '../render.js';
 import type { Run } from '../session.js';
 import { describeTarget, openTarget, type TargetFlags } from '../target.js';
 import { LIST_TIMEOUT_MS, listOf } from '../tool.js';
-import { UsageError, wholeNumber } from '../usage.js';
+import { notJson, UsageError, wholeNumber } from '../usage.js';
 
 interface Flags extends TargetFlags {
   concurrency?: number;
@@ -91,7 +91,7 @@ export function parseCalls(text: string, file: string): BatchCall[] {
     try {
       value = JSON.parse(line);
     } catch (error) {
-      throw refuse(`this is not JSON: ${(error as Error).message}`);
+      throw refuse(notJson(error));
     }
     if (typeof value !== 'object' || value === null || Array.isArray(value)) throw refuse('expected an object');
     const { tool, arguments: args, service, cacheKey, ...rest } = value as Record<string, unknown>;

@@ -6,7 +6,7 @@ import type { ConfigDocument, FoundConfig, ServiceConfig } from '../../index.js'
 import { canAsk, confirm } from '../ask.js';
 import type { CommandModule } from '../command.js';
 import { foreignLines } from '../edit.js';
-import { maskConfig } from '../mask.js';
+import { maskConfig, maskInput } from '../mask.js';
 import type { Run } from '../session.js';
 import { showWhatRuns } from '../trust.js';
 import { UsageError } from '../usage.js';
@@ -42,7 +42,9 @@ export const configShow: CommandModule = {
     ]);
     await run.out.json({
       [document.servicesKey]: shown(document.services),
-      ...(document.inputs.length > 0 && { inputs: document.inputs }),
+      ...(document.inputs.length > 0 && {
+        inputs: options.showSecrets ? document.inputs : document.inputs.map(maskInput),
+      }),
       ...(document.performance && { performance: document.performance }),
       ...(agents.length > 0 && { mcpstore: { agents: Object.fromEntries(agents) } }),
     });
