@@ -19,10 +19,12 @@ export class RedirectListener {
       this.#came = resolve;
     });
     this.#server = createServer({ requestTimeout: 10_000, maxHeaderSize: 16 * 1024 }, (request, response) => {
-      const url = new URL(request.url ?? '/', 'http://127.0.0.1');
+      // Any page of any browser on this machine may ask here, also for what is no address, such as `//`.
+      const asked = `http://127.0.0.1${request.url}`;
+      const url = URL.canParse(asked) ? new URL(asked) : undefined;
       const good =
         request.method === 'GET' &&
-        url.pathname === PATH &&
+        url?.pathname === PATH &&
         this.#state !== undefined &&
         url.searchParams.get('state') === this.#state;
       response.writeHead(good ? 200 : 400, {
@@ -31,7 +33,7 @@ export class RedirectListener {
         'referrer-policy': 'no-referrer',
         connection: 'close',
       });
-      const refused = url.searchParams.has('error');
+      const refused = url?.searchParams.has('error');
       response.end(PAGE(!good ? 'This is not the sign-in that was begun.' : refused ? 'Not signed in.' : 'Signed in.'));
       if (good) this.#came(url.searchParams);
     });
