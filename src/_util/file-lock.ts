@@ -12,6 +12,8 @@ export interface LockOptions {
   readonly timeoutMs?: number;
   /** A lock older than this is taken over even if its holder cannot be looked up. Milliseconds; default 10,000. */
   readonly staleMs?: number;
+  /** Ends the wait; it then fails with the signal's reason. */
+  readonly signal?: AbortSignal;
 }
 
 /** A lock while it is held. */
@@ -37,12 +39,13 @@ interface Holder {
  */
 export async function acquireLock(
   path: string,
-  { timeoutMs = 15_000, staleMs = 10_000 }: LockOptions = {},
+  { timeoutMs = 15_000, staleMs = 10_000, signal }: LockOptions = {},
 ): Promise<HeldLock> {
   const token = randomUUID();
   const end = performance.now() + timeoutMs;
   // The waits are not unref'd: a process with nothing else to do must not end in the middle of a save.
   for (let pause = 4; !(await create(path, token)); pause = Math.min(pause * 1.5, 80)) {
+    signal?.throwIfAborted();
     if (await takeOver(path, staleMs)) continue;
     if (performance.now() >= end) throw locked(path, await holderOf(path));
     await sleep(pause * (0.5 + Math.random()));
@@ -92,8 +95,11 @@ async function takeOver(path: string, staleMs: number): Promise<boolean> {
   }
   try {
     if (!(await isStale(path, staleMs))) return false;
-    await unlink(path).catch(() => {});
-    return true;
+    // One that cannot be removed, such as another user's, is waited for like any.
+    return await unlink(path).then(
+      () => true,
+      ({ code }: NodeJS.ErrnoException) => code === 'ENOENT',
+    );
   } finally {
     await unlink(guard).catch(() => {});
   }

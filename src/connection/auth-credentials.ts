@@ -152,7 +152,8 @@ export class Credentials {
       const { error } = this.#failed;
       return error === undefined ? Promise.resolve(false) : Promise.reject(ownError(error));
     }
-    this.#renewing ??= this.#told(() => file.exclusively(this.#key, () => this.#fresh(challenge, used)))
+    const { signal } = this.#closing;
+    this.#renewing ??= this.#told(() => file.exclusively(this.#key, signal, () => this.#fresh(challenge, used)))
       .then(
         (done) => {
           this.#failed = done ? undefined : { used, at: clock.now(), error: undefined };
@@ -187,15 +188,15 @@ export class Credentials {
     try {
       const tokens = await refresh(this.#flow(), challenge, entry);
       if (tokens === undefined) return false;
-      await this.#set({ ...entry, tokens, expiresAt: this.#expiry(tokens.expires_in) });
-      return true;
+      await this.#set({ ...entry, tokens, expiresAt: this.#expiry(tokens.expires_in) }, entry);
+      return this.#authorization !== undefined;
     } catch (error) {
       if (!(error instanceof AuthServerError) || error.transient || error.oauth === undefined) throw error;
       // Revoked, ended or used before: only a new sign-in helps. A client that is no longer known registers anew.
       const { tokens: _, expiresAt: __, registration, ...rest } = entry;
       const unknown = error.oauth === 'invalid_client' || error.oauth === 'unauthorized_client';
-      await this.#set({ ...rest, ...(!unknown && { registration }) });
-      return false;
+      await this.#set({ ...rest, ...(!unknown && { registration }) }, entry);
+      return this.#authorization !== undefined && this.#authorization !== used;
     }
   }
 
@@ -248,14 +249,15 @@ export class Credentials {
     this.#failed = undefined;
   }
 
-  async #set(entry: AuthEntry): Promise<void> {
-    await this.#write(entry).catch(() => {});
+  async #set(entry: AuthEntry, over?: AuthEntry): Promise<void> {
+    await this.#write(entry, over).catch(() => {});
   }
 
-  async #write(entry: AuthEntry | undefined): Promise<void> {
+  /** @param over - what this is made of: where somebody signed in or out since, that stays */
+  async #write(entry: AuthEntry | undefined, over?: AuthEntry): Promise<void> {
     this.#use(entry);
     try {
-      await this.parts.file.set(this.#key, entry);
+      if (!(await this.parts.file.set(this.#key, entry, over))) await this.#adopt();
     } catch (error) {
       const message = `cannot keep the tokens of ${this.service}: ${(error as Error).message}`;
       throw new StoreError('FILE_FAILED', message, { cause: error });

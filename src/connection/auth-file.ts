@@ -46,8 +46,8 @@ function hash(text: string): string {
 
 export class AuthFile {
   readonly #path: string | undefined;
-  /** Without a file, and where it cannot be written: what this process knows. */
-  readonly #own = new Map<string, AuthEntry>();
+  /** Without a file, and where it cannot be written: what this process knows, and what stood in the file then. */
+  readonly #own = new Map<string, { entry: AuthEntry; kept: string | undefined }>();
 
   /** @param stateDir - `null`: nothing is read or written */
   constructor(stateDir: string | null) {
@@ -65,64 +65,99 @@ export class AuthFile {
   }
 
   async get(key: string): Promise<AuthEntry | undefined> {
-    return this.#own.get(key) ?? (await this.#read())[key];
+    const entries = await this.#read().catch(() => undefined);
+    const own = this.#own.get(key);
+    return entries === undefined ? own?.entry : newest(own, entries[key]);
   }
 
-  /** @throws Node's own error where it cannot be written; this process knows it all the same */
-  async set(key: string, entry: AuthEntry | undefined): Promise<void> {
-    if (this.#path === undefined) {
-      if (entry === undefined) this.#own.delete(key);
-      else this.#own.set(key, entry);
-      return;
-    }
-    if (entry !== undefined) this.#own.set(key, entry);
+  /**
+   * @param over - set only where this is still what `get` gives: somebody may have signed in or out meanwhile
+   * @returns whether it was set
+   * @throws Node's own error where it cannot be written; this process knows it all the same
+   */
+  async set(key: string, entry: AuthEntry | undefined, over?: AuthEntry): Promise<boolean> {
+    const before = this.#own.get(key);
+    const kept = await this.#read().catch((): Record<string, AuthEntry> => ({}));
+    if (entry !== undefined) this.#own.set(key, { entry, kept: textOf(kept[key]) });
     else this.#own.delete(key);
+    const overtaken = (found: AuthEntry | undefined): boolean => {
+      if (over === undefined || textOf(newest(before, found)) === textOf(over)) return false;
+      if (before === undefined) this.#own.delete(key);
+      else this.#own.set(key, before);
+      return true;
+    };
+    if (this.#path === undefined) return !overtaken(undefined);
     await mkdir(join(this.#path, '..'), { recursive: true, mode: 0o700 });
     const lock = await acquireLock(`${this.#path}.lock`);
     try {
-      const { [key]: _, ...others } = await this.#read();
-      const entries = entry === undefined ? others : { ...others, [key]: entry };
-      // A replaced file keeps its mode, and somebody may have opened it to others.
+      // A replaced file keeps its mode, and somebody may have opened it to others, or closed it to us.
       await chmod(this.#path, 0o600).catch(() => {});
+      const { [key]: found, ...others } = await this.#read();
+      if (overtaken(found)) return false;
+      const entries = entry === undefined ? others : { ...others, [key]: entry };
       await writeFileAtomic(this.#path, `${JSON.stringify({ version: VERSION, entries }, undefined, 2)}\n`, {
         beforeRename: () => lock.check(),
       });
       this.#own.delete(key);
+      return true;
     } finally {
       await lock.release();
     }
   }
 
   /** Runs `work` while no other process of this user works on this entry; where there can be no lock, without. */
-  async exclusively<T>(key: string, work: () => Promise<T>): Promise<T> {
-    const lock = await this.#lock(key).catch(() => undefined);
+  async exclusively<T>(key: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    const lock = await this.#lock(key, signal).catch(() => undefined);
     try {
+      signal.throwIfAborted();
       return await work();
     } finally {
       await lock?.release();
     }
   }
 
-  async #lock(key: string): Promise<Awaited<ReturnType<typeof acquireLock>> | undefined> {
+  async #lock(key: string, signal: AbortSignal): Promise<Awaited<ReturnType<typeof acquireLock>> | undefined> {
     if (this.#path === undefined) return undefined;
     await mkdir(join(this.#path, '..'), { recursive: true, mode: 0o700 });
-    return acquireLock(`${this.#path}.${key}.lock`, { staleMs: REFRESH_STALE_MS });
+    return acquireLock(`${this.#path}.${key}.lock`, { staleMs: REFRESH_STALE_MS, timeoutMs: REFRESH_STALE_MS, signal });
   }
 
-  /** A file that is missing, damaged or of another version has nothing. */
+  /**
+   * A file that is missing, damaged or of another version has nothing.
+   * @throws Node's own error where it cannot be read: what it has must not be written over then
+   */
   async #read(): Promise<Record<string, AuthEntry>> {
-    if (this.#path === undefined) return {};
+    const text = this.#path === undefined ? undefined : await textIn(this.#path);
+    if (text === undefined) return {};
     try {
-      const { version, entries } = JSON.parse(await readFile(this.#path, 'utf8')) as {
-        version?: unknown;
-        entries?: unknown;
-      };
+      const { version, entries } = JSON.parse(text) as { version?: unknown; entries?: unknown };
       if (version !== VERSION || typeof entries !== 'object' || entries === null) return {};
       return Object.fromEntries(Object.entries(entries).filter(([, entry]) => isEntry(entry)));
     } catch {
       return {};
     }
   }
+}
+
+async function textIn(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** What this process knows, unless the file says something else by now: then another process has written since. */
+function newest(
+  own: { entry: AuthEntry; kept: string | undefined } | undefined,
+  found: AuthEntry | undefined,
+): AuthEntry | undefined {
+  return own !== undefined && own.kept === textOf(found) ? own.entry : found;
+}
+
+function textOf(entry: AuthEntry | undefined): string | undefined {
+  return JSON.stringify(entry);
 }
 
 function isEntry(value: unknown): value is AuthEntry {

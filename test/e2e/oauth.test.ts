@@ -1,8 +1,17 @@
 /** OAuth of a whole store against real HTTP servers: every way to a token, what is kept, and what is never told. */
 
 import { generateKeyPairSync } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { createServer, type ServerResponse } from 'node:http';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer, get, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { expect, it, vi } from 'vitest';
@@ -99,19 +108,33 @@ it('has a person sign in where one can be asked: PKCE, a state of its own, and a
   await expect(fetch(asked[1]!)).rejects.toThrow();
 });
 
+/** Status of the answer to a request for `path`, written as it is. */
+function asked(address: string, path: string): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    const { hostname, port } = new URL(address);
+    get({ hostname, port, path }, (response) => {
+      response.resume();
+      resolve(response.statusCode);
+    }).on('error', reject);
+  });
+}
+
 it('takes the redirect of a browser, and no other', async () => {
   const server = await OAuthServer.start();
   const pages: string[] = [];
   const store = await open(server, null, undefined, {
     onAuthorize: async (request) => {
-      const get = async (address: string): Promise<number> => {
+      const visited = async (address: string): Promise<number> => {
         const response = await fetch(address);
         pages.push(await response.text());
         return response.status;
       };
-      expect(await get(`${request.redirectUrl}?code=x&state=wrong`)).toBe(400);
-      expect(await get(`${request.redirectUrl}/else?code=x`)).toBe(400);
-      expect(await get(request.url)).toBe(200);
+      expect(await visited(`${request.redirectUrl}?code=x&state=wrong`)).toBe(400);
+      expect(await visited(`${request.redirectUrl}/else?code=x`)).toBe(400);
+      // What is no address at all ends neither the sign-in nor the process.
+      for (const path of ['//', '/\\\\', '//[', 'http://[', '*', '//evil.example/callback'])
+        expect(await asked(request.redirectUrl, path), path).toBe(400);
+      expect(await visited(request.url)).toBe(200);
     },
   });
   await echo(store);
@@ -182,6 +205,44 @@ it('refreshes once for two processes, where a refresh token is good for one use'
   server.access.clear();
   await Promise.all([...stores, ...stores, ...stores].map(echo));
   expect(server.grants('refresh_token')).toHaveLength(1);
+});
+
+it.each([
+  ['refused', 400],
+  ['granted', undefined],
+])('keeps what somebody signed in or out meanwhile, where a refresh is %s', async (_, status) => {
+  const server = await OAuthServer.start({ rotate: true });
+  const stateDir = await signedIn(server);
+  const [store, other] = [await open(server, stateDir), await open(server, stateDir)];
+  await echo(store);
+  /** One refresh that takes as long as `meanwhile`. */
+  const during = async (meanwhile: () => Promise<unknown>): Promise<unknown> => {
+    let release = (): void => {};
+    server.hold = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const asked = server.grants('refresh_token').length;
+    server.access.clear();
+    const call = echo(store).catch((error: unknown) => error);
+    await until(() => server.grants('refresh_token').length > asked, 'a refresh');
+    const fault = status === undefined ? undefined : { status, error: 'invalid_grant' };
+    const held = server.hold;
+    server.hold = undefined;
+    await meanwhile();
+    server.tokenFault = fault;
+    release();
+    await held;
+    const result = await call;
+    server.tokenFault = undefined;
+    return result;
+  };
+  expect(isStoreError(await during(() => other.auth.login('peer', { onAuthorize: server.agree })))).toBe(false);
+  const kept = JSON.parse(keptIn(stateDir)) as { entries: Record<string, { tokens: { access_token: string } }> };
+  expect(server.calls('tools/call').at(-1)!.authorization).toBe(
+    `Bearer ${Object.values(kept.entries)[0]!.tokens.access_token}`,
+  );
+  expect(await during(() => other.auth.logout('peer'))).toMatchObject({ code: 'AUTH_REQUIRED' });
+  expect((await other.auth.status('peer'))[0]!.signedIn).toBe(false);
 });
 
 it('is AUTH_REQUIRED when a refresh is refused, says how to sign in, and counts for no breaker (F26)', async () => {
@@ -451,6 +512,36 @@ it('goes on where tokens cannot be kept, but says so to who signs in', async () 
   expect(server.tokenRequests).toHaveLength(1);
   expect(await failure(store.auth.login('peer'))).toMatchObject({ code: 'FILE_FAILED' });
 });
+
+it('takes what another process signs in over what it could not keep itself', async () => {
+  const server = await OAuthServer.start({ rotate: true });
+  const stateDir = await signedIn(server);
+  const store = await open(server, withoutRoom(stateDir));
+  const other = await open(server, stateDir);
+  await echo(store);
+  server.access.clear();
+  await echo(store);
+  // What it has now is in no file, and good for the next refresh all the same.
+  server.access.clear();
+  await echo(store);
+  expect(server.grants('refresh_token')).toHaveLength(2);
+  server.access.clear();
+  server.refreshable.clear();
+  await other.auth.login('peer', { onAuthorize: server.agree });
+  await echo(store);
+});
+
+/** The same folder by a path that is so long that its files can be read, and nothing with a longer name be made. */
+function withoutRoom(folder: string): string {
+  const longest = 4_095 - '/auth.json'.length;
+  const name = 'l'.repeat(200);
+  symlinkSync('.', join(folder, name));
+  let path = folder;
+  while (longest - path.length > 250) path = join(path, name);
+  const rest = 'r'.repeat(longest - path.length - 1);
+  symlinkSync('.', join(folder, rest));
+  return join(path, rest);
+}
 
 it('takes a damaged file for an empty one', async () => {
   const server = await OAuthServer.start();

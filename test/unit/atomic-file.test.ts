@@ -302,6 +302,15 @@ describe('a lock', () => {
     expect(await readdir(folder)).toEqual([]);
   });
 
+  it('that nobody can remove is waited for within its time, and its wait ends with its signal', async () => {
+    const path = join(folder, 'lock');
+    await mkdir(path); // as another user's in a shared folder: it is old, and stays
+    await utimes(path, new Date(0), new Date(0));
+    await expect(acquireLock(path, { timeoutMs: 50 })).rejects.toMatchObject({ code: 'ELOCKED' });
+    const signal = AbortSignal.timeout(50);
+    await expect(acquireLock(path, { signal })).rejects.toMatchObject({ name: 'TimeoutError' });
+  });
+
   it('is known to be lost by who stood still too long, and not taken from the new holder', async () => {
     const path = join(folder, 'lock');
     const slow = await acquireLock(path);
