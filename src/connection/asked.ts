@@ -72,9 +72,8 @@ export class Asked {
    * is whoever has calls under way, and whoever gave one up that the server may still be working on.
    */
   #askerOf(owners: readonly PendingRequest[], pending: Pending, stream: PendingRequest | undefined): Asker | undefined {
-    const asker = owners[0]?.options.ask;
-    if (asker === undefined) return this.#asking.sole();
-    if (stream?.options.ask) return asker;
+    const asker = owners[0]?.options.ask ?? this.#asking.sole();
+    if (asker === undefined || stream?.options.ask) return asker;
     if (owners.some(({ options }) => options.ask !== asker)) return undefined;
     return pending.givenUp.otherThan(asker) ? undefined : asker;
   }

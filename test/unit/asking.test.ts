@@ -378,6 +378,28 @@ describe('on a connection that several share', () => {
     expect(asked).toEqual(['store']);
   });
 
+  it('a question for a call with a handler of its own that was given up reaches nobody else, with no call under way', async () => {
+    const asked: string[] = [];
+    const handler = (who: string) => () => {
+      asked.push(who);
+      return { action: 'decline' as const };
+    };
+    const { server, clock } = await open({ onElicitation: handler('store') });
+    await store.listTools();
+    const own = { onElicitation: handler('own'), timeoutMs: 100 };
+    const given = watch(store.callTool('s__slow', {}, own));
+    await clock.advance(200);
+    expect(given.error).toMatchObject({ code: 'TIMEOUT' });
+    server.ask('elicitation/create', FORM);
+    await settle();
+    expect(server.answers.questions).toMatchObject([{ error: { code: -32000 } }]);
+    expect(asked).toEqual([]);
+    await clock.advance(61_000);
+    server.ask('elicitation/create', FORM);
+    await settle();
+    expect(asked).toEqual(['store']);
+  });
+
   it('an agent’s own service asks that agent when it starts, though the store sees it too', async () => {
     const { server } = await open({ roots: ['/store'] });
     const a = store.forAgent('a', { roots: ['/a'] });
