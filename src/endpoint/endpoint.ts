@@ -230,9 +230,7 @@ export class Endpoint {
 
   /** A connection for one call alone, which ends with `ownDone`; how its start goes counts as that of a pool's does. */
   async own(call: WaitLimits, timeoutMs: number): Promise<Connection> {
-    if (this.#state.name === 'auth_required' && this.#launcher.newCredentials) this.#send({ type: 'credentials' });
-    const refusal = this.refusal() ?? patienceOver(this.#state, call.deadline, this.#clock.now());
-    if (refusal) throw refusal;
+    this.#assertUsable(call);
     if (this.#state.name === 'probing') {
       this.#probe = call;
       this.#send({ type: 'probe', connected: true });
@@ -240,7 +238,7 @@ export class Endpoint {
     const sentAt = this.#clock.now();
     const restarts = this.#restarts;
     try {
-      const connection = await this.lease(call, timeoutMs, (error) => {
+      const connection = await this.#beside(call, timeoutMs, (error) => {
         if (restarts === this.#restarts)
           this.#send({ type: 'own_failed', error, sentAt, random: this.#clock.random() });
       });
@@ -269,13 +267,20 @@ export class Endpoint {
     return this.endLease(connection);
   }
 
-  /**
-   * A connection of one owner, beside the pool; it ends with `endLease`. Rejects as `wait` does.
-   * @param onFailed - hears of a start that failed, also where nobody waits for it any more
-   */
-  async lease(limits: WaitLimits, timeoutMs: number, onFailed?: (error: StoreError) => void): Promise<Connection> {
-    const refusal = this.#closed || this.#state.name === 'stopped' ? this.refusal() : undefined;
+  /** A connection of one owner, beside the pool; it ends with `endLease`. Rejects as `wait` does. */
+  async lease(limits: WaitLimits, timeoutMs: number): Promise<Connection> {
+    this.#assertUsable(limits);
+    return this.#beside(limits, timeoutMs);
+  }
+
+  #assertUsable({ deadline }: WaitLimits): void {
+    if (this.#state.name === 'auth_required' && this.#launcher.newCredentials) this.#send({ type: 'credentials' });
+    const refusal = this.refusal() ?? patienceOver(this.#state, deadline, this.#clock.now());
     if (refusal) throw refusal;
+  }
+
+  /** @param onFailed - hears of a start that failed, also where nobody waits for it any more */
+  async #beside(limits: WaitLimits, timeoutMs: number, onFailed?: (error: StoreError) => void): Promise<Connection> {
     // Whose time is over starts nothing.
     if (limits.deadline <= this.#clock.now()) throw waitOver('timeout', limits, timeoutMs);
     const waiting = new WaitQueue<Connection>(this.#clock);

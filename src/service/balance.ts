@@ -22,7 +22,7 @@ export interface BalanceOptions {
 
 type Use = (connection: Connection, call: Call) => Promise<CallResult>;
 
-interface Taken {
+export interface Taken {
   endpoint: Endpoint;
   connection: Connection;
 }
@@ -31,6 +31,8 @@ export class Balance {
   readonly #options: BalanceOptions;
   /** Where a call has failed before; its next attempt goes elsewhere. */
   readonly #failed = new WeakMap<Call, Set<Endpoint>>();
+  /** Where the last lease could not be opened: the next one is opened elsewhere, if it can be. */
+  readonly #unleased = new WeakSet<Endpoint>();
   #current: Endpoint | undefined;
 
   constructor(options: BalanceOptions) {
@@ -183,12 +185,27 @@ export class Balance {
     }
   }
 
-  #leastLeased(call: Call): Endpoint {
+  /** One attempt to open a connection for one owner, beside those of the calls; `call` says how long it may take. */
+  async lease(call: Call): Promise<Taken> {
+    const endpoint = this.#leastLeased(call, (one) => (one.flowing ? 0 : this.#unleased.has(one) ? 2 : 1));
+    try {
+      const connection = await endpoint.lease(call, call.timeoutMs);
+      this.#unleased.delete(endpoint);
+      return { endpoint, connection };
+    } catch (error) {
+      this.#unleased.add(endpoint);
+      this.#blame(call, endpoint);
+      throw error;
+    }
+  }
+
+  /** @param doubt - how little is hoped of one; the same of all where it is left out */
+  #leastLeased(call: Call, doubt: (endpoint: Endpoint) => number = () => 0): Endpoint {
     const { endpoints } = this.#options;
     const failed = this.#failed.get(call);
     let open = endpoints.filter((endpoint) => endpoint.refusal() === undefined);
     if (open.some((endpoint) => !failed?.has(endpoint))) open = open.filter((endpoint) => !failed?.has(endpoint));
-    if (open.length > 0) return open.sort((a, b) => a.leased - b.leased)[0]!;
+    if (open.length > 0) return open.sort((a, b) => doubt(a) - doubt(b) || a.leased - b.leased)[0]!;
     const least = leastBad(endpoints);
     least.hasten();
     return least;

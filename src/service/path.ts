@@ -11,7 +11,7 @@ import { Endpoint } from '../endpoint/endpoint.js';
 import type { EndpointState } from '../endpoint/machine.js';
 import type { StoreError } from '../errors.js';
 import type { ResolvedPerformance } from '../options.js';
-import { Balance } from './balance.js';
+import { Balance, type Taken } from './balance.js';
 import { Limit } from './limit.js';
 import { picker } from './pick.js';
 import { Retry, type RetryPolicy } from './retry.js';
@@ -33,7 +33,7 @@ export interface PathOptions {
   asking?: Asking | undefined;
 }
 
-/** What bounds one list. */
+/** What bounds one list, or the opening of a lease. */
 export interface ListLimits {
   deadline: number;
   timeoutMs: number;
@@ -126,8 +126,30 @@ export class Path {
       if (connection.capabilities[capability]) found = await connection.listAll(method, key, call);
       return {};
     };
+    await this.#retries.around((call) => this.#balance.run(call, use))(this.#ours(method, limits));
+    return found;
+  }
+
+  /** Runs `fn` with a connection of its own, which ends with it. That it opens is tried as often, and where, a call is. */
+  async lease<T>(fn: (connection: Connection) => Promise<T>, timeoutMs: number): Promise<T> {
+    const deadline = this.#options.clock.now() + timeoutMs;
+    let taken: Taken | undefined;
+    await this.#retries.around(async (call) => {
+      taken = await this.#balance.lease(call);
+      return {};
+    })(this.#ours('lease', { deadline, timeoutMs, signal: undefined }));
+    const { endpoint, connection } = taken!;
+    try {
+      return await fn(connection);
+    } finally {
+      await endpoint.endLease(connection);
+    }
+  }
+
+  /** What the store does on its own behalf, as a call: nobody hears of its record. */
+  #ours(method: string, limits: ListLimits): Call {
     const { definition, performance, clock } = this.#options;
-    await this.#retries.around((call) => this.#balance.run(call, use))({
+    return {
       ...limits,
       method,
       params: {},
@@ -141,20 +163,7 @@ export class Path {
       readOnly: true,
       cachePrefix: '',
       record: newRecord('', definition.name, method, clock.now()),
-    });
-    return found;
-  }
-
-  /** Runs `fn` with a connection of its own, which ends with it. */
-  async lease<T>(fn: (connection: Connection) => Promise<T>, timeoutMs: number): Promise<T> {
-    const { clock } = this.#options;
-    const { best } = this;
-    const connection = await best.lease({ deadline: clock.now() + timeoutMs, signal: undefined }, timeoutMs);
-    try {
-      return await fn(connection);
-    } finally {
-      await best.endLease(connection);
-    }
+    };
   }
 
   closeIdle(maxIdleMs: number): number {

@@ -318,3 +318,55 @@ describe('who shares connections', () => {
     expect(of.servers[0]!.mostRunning).toBe(4);
   });
 });
+
+describe('a lease over replicas', () => {
+  const dies = (): never => {
+    throw new Error('no');
+  };
+
+  it('is opened at another where one cannot be reached, and that one is asked last from then on', async () => {
+    const of = replicas([1, 1]);
+    of.servers[0]!.onConnect = dies;
+    for (let i = 0; i < 3; i++) {
+      const lease = watch(of.path.lease((connection) => connection.ping(1_000), 60_000));
+      await of.clock.advance(1_000);
+      expect([lease.settled, lease.error]).toEqual([true, undefined]);
+    }
+    expect(of.servers.map(({ connects, open }) => [connects, open.size])).toEqual([
+      [1, 0],
+      [3, 0],
+    ]);
+  });
+
+  it('goes to those through which calls flow', async () => {
+    const of = replicas([1, 1]);
+    of.path.endpoints[1]!.use();
+    await of.clock.advance(10);
+    await of.path.lease(() => Promise.resolve(), 60_000);
+    expect(of.servers.map(({ connects }) => connects)).toEqual([0, 2]);
+  });
+
+  it('fails fast while the breaker is open, with the time of the next try', async () => {
+    const of = replicas([1]);
+    of.servers[0]!.tools = {
+      echo: {
+        run: ({ hangUp }) => {
+          hangUp();
+          return new Promise(() => {});
+        },
+      },
+    };
+    for (let i = 0; i < TRIP_FAILURES; i++) {
+      const lost = watch(of.call());
+      await of.clock.advance(2_000);
+      expect(lost.settled).toBe(true);
+    }
+    expect(of.path.best.state.name).toBe('breaker_open');
+    const connects = of.servers[0]!.connects;
+    const error = await failure(of.path.lease(() => Promise.resolve(), 60_000));
+    expect(error).toMatchObject({ code: 'SERVICE_DOWN', figures: { nextTryInMs: expect.any(Number) } });
+    expect(of.servers[0]!.connects).toBe(connects);
+    await of.clock.advance(OUT_MS);
+    await of.path.lease(() => Promise.resolve(), 60_000);
+  });
+});

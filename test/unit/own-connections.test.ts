@@ -51,7 +51,7 @@ describe('a call with a connection of its own', () => {
   });
 });
 
-describe('the endpoint of such calls', () => {
+describe('F5: the endpoint of such calls', () => {
   async function service(tools: ConstructorParameters<typeof FakeServer>[0], options: object = {}) {
     const clock = new FakeClock();
     const server = new FakeServer(tools, clock);
