@@ -90,11 +90,18 @@ export class Credentials {
    * @throws StoreError of a sign-in that failed
    */
   async renew(challenge: Challenge, used: string | undefined, ask: boolean): Promise<boolean> {
-    if (this.#authorization !== undefined && this.#authorization !== used) return true;
-    // The same scopes again would bring the same refusal.
-    if (stepsUp(challenge) && !isStrictScopeSuperset(challenge.scope, this.#scopes())) return false;
-    this.#challenge = challenge;
-    if (await this.#quietly(challenge, used)) return true;
+    const wider = stepsUp(challenge);
+    for (;;) {
+      const now = this.#authorization;
+      const isOther = now !== undefined && now !== used;
+      // The same scopes again would bring the same refusal; other credentials help where they have these scopes.
+      if (wider ? !isStrictScopeSuperset(challenge.scope, this.#scopes()) : isOther) return isOther;
+      const joined = this.#renewing !== undefined;
+      this.#challenge = challenge;
+      if (!(await this.#quietly(challenge, wider ? now : used))) break;
+      // Whoever was joined may have asked for other scopes.
+      if (!wider || !joined) return true;
+    }
     return ask ? this.ask() : false;
   }
 

@@ -319,6 +319,17 @@ it('steps up to the scopes that a tool needs, with those that it had', async () 
   ]);
 });
 
+it('steps up for each of many calls at once, whatever scope each needs', async () => {
+  const tools = Array.from({ length: 8 }, (_, at) => `t${at}`);
+  const scopes = Object.fromEntries(tools.map((tool) => [tool, `scope:${tool}`]));
+  const server = await OAuthServer.start({ clients: ROBOT, scopes });
+  const store = await open(server, null, MACHINE);
+  await echo(store);
+  const done = await Promise.allSettled(tools.map((tool) => store.callTool(`peer__${tool}`, {})));
+  expect(done.flatMap((one) => (one.status === 'rejected' ? [String(one.reason)] : []))).toEqual([]);
+  expect(server.tokenRequests.length).toBeLessThanOrEqual(1 + tools.length);
+});
+
 it('has the person agree to a step up, and is FORBIDDEN with the scope where nobody can be asked', async () => {
   const server = await OAuthServer.start({ scopes: { write: 'notes:write' } });
   const stateDir = await signedIn(server);

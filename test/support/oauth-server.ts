@@ -294,6 +294,11 @@ export class OAuthServer {
     response.end(JSON.stringify({ jsonrpc: '2.0', id: message.id, ...answer }));
   }
 
+  /** Its tools: three of its own, and each that needs scopes. */
+  #tools(): string[] {
+    return [...new Set(['echo', 'write', 'crash', ...Object.keys(this.options.scopes ?? {})])];
+  }
+
   #result(
     { method, params }: { method?: string; params?: { name?: string; protocolVersion?: string } },
     authorization: string | undefined,
@@ -305,7 +310,7 @@ export class OAuthServer {
         serverInfo: { name: 'oauth', version: '1' },
       };
     if (method === 'tools/list')
-      return { tools: ['echo', 'write', 'crash'].map((name) => ({ name, inputSchema: { type: 'object' } })) };
+      return { tools: this.#tools().map((name) => ({ name, inputSchema: { type: 'object' } })) };
     if (method === 'tools/call' && params?.name !== 'crash') return { content: [{ type: 'text', text: 'done' }] };
     if (method === 'tools/call')
       return {
