@@ -68,6 +68,7 @@ export class Connection {
   readonly #sockets: (() => SocketFigures) | undefined;
   readonly #closeIdle: ConnectionParts['closeIdle'];
   #answered = false;
+  #heard = false;
   #closed = false;
   #closing: Promise<void> | undefined;
 
@@ -110,6 +111,11 @@ export class Connection {
     return this.#answered;
   }
 
+  /** Did it answer anything at all, if only its tool list? Then its session was a good one, until the server forgot it. */
+  get heard(): boolean {
+    return this.#heard;
+  }
+
   /** Closes its own idle sockets, down to their minimum; kinds without sockets have none. Returns how many. */
   closeIdle(maxIdleMs: number): number {
     return this.#closeIdle?.(maxIdleMs) ?? 0;
@@ -127,17 +133,21 @@ export class Connection {
   /** One request past the SDK's client. Rejects as `Channel.request` does. */
   request(method: string, params: Record<string, unknown> | undefined, options: RequestOptions): Promise<RpcResult> {
     const answer = this.#channel.request(method, params, options);
-    return this.#answered || method === 'tools/list' ? answer : this.#first(answer);
+    const counts = method !== 'tools/list';
+    return (counts ? this.#answered : this.#heard) ? answer : this.#first(answer, counts);
   }
 
   /** Notes that an answer came. Only the requests before it pay for that. */
-  async #first(answer: Promise<RpcResult>): Promise<RpcResult> {
+  async #first(answer: Promise<RpcResult>, counts: boolean): Promise<RpcResult> {
     try {
       const result = await answer;
-      this.#answered = true;
+      this.#heard = true;
+      this.#answered ||= counts;
       return result;
     } catch (error) {
-      this.#answered ||= isStoreError(error) && error.executed === 'yes';
+      const came = isStoreError(error) && error.executed === 'yes';
+      this.#heard ||= came;
+      this.#answered ||= came && counts;
       throw error;
     }
   }

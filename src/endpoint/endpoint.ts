@@ -443,7 +443,7 @@ export class Endpoint {
     const error = new StoreError('CONNECT_FAILED', reason.message, { cause: reason });
     const expired = (reason as { figures?: Record<string, unknown> }).figures?.['sessionExpired'] === true;
     // What ends under a call has started; the call's own failure is counted.
-    const answered = connection.answered || connection.inFlight > 0;
+    const answered = connection.answered || connection.inFlight > 0 || (expired && connection.heard);
     this.#send({ type: 'lost', error, answered, expired, random: this.#clock.random() });
   }
 }

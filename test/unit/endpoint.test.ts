@@ -6,6 +6,7 @@ import type { Connection } from '../../src/connection/connection.js';
 import { Endpoint } from '../../src/endpoint/endpoint.js';
 import { mayDownload } from '../../src/endpoint/launch.js';
 import type { EndpointState } from '../../src/endpoint/machine.js';
+import { StoreError } from '../../src/errors.js';
 import { resolvePerformance } from '../../src/option-layers.js';
 import type { ConnectionPoolOptions } from '../../src/options.js';
 import { FakeClock, failure, settle, watch } from '../support/fake-clock.js';
@@ -411,6 +412,28 @@ describe('closing', () => {
     void endpoint.endLease(lease);
     await endpoint.close(0);
     expect([lease.closed, server.open.size]).toEqual([true, 0]);
+  });
+});
+
+describe('F25: a session that the server forgets', () => {
+  const expired = () => new StoreError('CONNECT_FAILED', 'gone', { figures: { sessionExpired: true } });
+
+  it('is no failed start where its list was all that it was asked for', async () => {
+    const { endpoint, wait, request, states } = bench();
+    const connection = await wait();
+    await request(connection, 'tools/list', {});
+    endpoint.release(connection);
+    await connection.end(expired());
+    expect(await wait()).not.toBe(connection);
+    expect(states).toEqual(['starting', 'ready', 'starting', 'ready']);
+  });
+
+  it('is one where it never answered: it is not made anew without a pause', async () => {
+    const { endpoint, wait, states } = bench();
+    const connection = await wait();
+    endpoint.release(connection);
+    await connection.end(expired());
+    expect(states).toEqual(['starting', 'ready', 'reconnecting']);
   });
 });
 
