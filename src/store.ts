@@ -251,7 +251,7 @@ export class MCPStore extends Scope {
 
   /**
    * Ends the store: new calls are refused, those in flight have `drainMs` (default 10,000), then every connection and
-   * process is closed, all in parallel. Idempotent.
+   * process is closed, all in parallel. Idempotent; of two calls the shorter `drainMs` counts.
    */
   close(options: { drainMs?: number } = {}): Promise<void> {
     let drainMs: number;
@@ -260,6 +260,8 @@ export class MCPStore extends Scope {
     } catch (error) {
       return Promise.reject(error);
     }
+    // Whoever asks again may be in a greater hurry: the shorter time counts.
+    if (this.#closing) this.#services.close(drainMs).catch(() => {});
     this.#closing ??= (async () => {
       this.#registry.close();
       this.#keyring.close();

@@ -29,6 +29,17 @@ describe('a call with a connection of its own', () => {
     expect(closing.settled).toBe(true);
   });
 
+  it('has the shorter time where a store is closed twice', async () => {
+    const { clock, store, call } = await underWay(60_000);
+    const closing = watch(store.close({ drainMs: 20_000 }));
+    await clock.advance(100);
+    expect(closing.settled).toBe(false);
+    const again = watch(store.close({ drainMs: 0 }));
+    await clock.advance(100);
+    expect([closing.settled, again.settled]).toEqual([true, true]);
+    expect(call.error).toMatchObject({ code: 'OUTCOME_UNKNOWN' });
+  });
+
   it('ends with its connection when the time of a stop is over', async () => {
     const { clock, server, store, call } = await underWay(60_000);
     const stopping = watch(store.disconnectService('s', { drainMs: 1_000 }));
