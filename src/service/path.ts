@@ -166,6 +166,22 @@ export class Path {
     };
   }
 
+  /**
+   * Begins to start; does not wait. One that keeps state needs one connection, not one of each, and where each call has
+   * its own none is kept: then a start is tried as a call would, which asks nothing.
+   */
+  start(timeoutMs: number): void {
+    const { definition, clock } = this.#options;
+    const { sharing = 'shared' } = definition.options;
+    if (sharing === 'shared') for (const endpoint of this.endpoints) endpoint.use();
+    else if (!this.best.flowing)
+      this.#retries
+        .around((call) => this.#balance.run(call, () => Promise.resolve({})))(
+          this.#ours('start', { deadline: clock.now() + timeoutMs, timeoutMs, signal: undefined }),
+        )
+        .catch(() => {});
+  }
+
   closeIdle(maxIdleMs: number): number {
     return this.endpoints.reduce((closed, endpoint) => closed + endpoint.closeIdle(maxIdleMs), 0);
   }

@@ -235,7 +235,7 @@ export class Service {
 
   /** Begins to start; does not wait. */
   start(): void {
-    for (const endpoint of this.#run('').path.endpoints) endpoint.use();
+    this.#run('').path.start(this.performance.calls.callTimeoutMs);
   }
 
   /** Runs `fn` with a connection of its own, which ends with it. */

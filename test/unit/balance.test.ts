@@ -370,3 +370,31 @@ describe('a lease over replicas', () => {
     await of.path.lease(() => Promise.resolve(), 60_000);
   });
 });
+
+describe('a start that no call asked for', () => {
+  it.each([
+    ['shared', [1, 1], [1, 1]],
+    ['agent', [1, 0], [1, 0]],
+    ['call', [1, 0], [0, 0]],
+  ] as const)('with sharing %j begins what its calls will use', async (sharing, open, kept) => {
+    const of = replicas([1, 1], { sharing });
+    const begun = [0, 0];
+    of.servers.forEach((server, i) => {
+      server.onConnect = () => void begun[i]!++;
+    });
+    of.path.start(60_000);
+    await of.clock.advance(100);
+    expect(of.path.best.state.name).toBe('ready');
+    expect([begun, of.servers.map((server) => server.open.size)]).toEqual([open, kept]);
+  });
+
+  it('finds another replica where one cannot be reached', async () => {
+    const of = replicas([1, 1], { sharing: 'agent' });
+    of.servers[0]!.onConnect = () => {
+      throw new Error('no');
+    };
+    of.path.start(60_000);
+    await of.clock.advance(1_000);
+    expect([of.path.best.state.name, of.servers[1]!.connects]).toEqual(['ready', 1]);
+  });
+});
