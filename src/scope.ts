@@ -232,9 +232,19 @@ export class Scope {
     return this.#calls.request(service, 'completion/complete', { ref, argument, ...(context && { context }) }, limits);
   }
 
-  /** Sets from which level on a server sends its log messages; they come as `log` events. */
+  /**
+   * Sets from which level on a server sends its log messages, on every connection that is open or will be; they come as
+   * `log` events. A service that does not run yet is started.
+   */
   async setLogLevel(service: string, level: string, options: RequestLimits = {}): Promise<void> {
-    await this.#calls.request(service, 'logging/setLevel', { level }, options);
+    if (typeof level !== 'string') throw badOption('level', 'the name of a log level, such as "info"');
+    const own = needService(this.#parts, service);
+    // A modern server has no request for it: each of ours says it.
+    if (own.connection?.era !== 'modern')
+      await this.#calls.request(service, 'logging/setLevel', { level }, options).catch((error: unknown) => {
+        if (own.connection?.era !== 'modern') throw error;
+      });
+    own.setLogLevel(level);
   }
 
   /**

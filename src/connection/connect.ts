@@ -156,13 +156,17 @@ async function attempt(
     const prior = typeof opening === 'object' ? { prior: { kind: 'modern' as const, discover: opening.discover } } : {};
     await within(client.connect(opened.channel, { timeout: 2 ** 31 - 1, ...prior }), deadline, options);
     const version = client.getNegotiatedProtocolVersion();
-    if (client.getProtocolEra() === 'modern')
-      opened.channel.setEnvelope?.({
-        [sdk.PROTOCOL_VERSION_META_KEY]: version,
-        [sdk.CLIENT_INFO_META_KEY]: CLIENT_INFO,
-        [sdk.CLIENT_CAPABILITIES_META_KEY]: capabilities,
-      });
+    const modern = client.getProtocolEra() === 'modern';
+    const envelope = modern
+      ? {
+          [sdk.PROTOCOL_VERSION_META_KEY]: version,
+          [sdk.CLIENT_INFO_META_KEY]: CLIENT_INFO,
+          [sdk.CLIENT_CAPABILITIES_META_KEY]: capabilities,
+        }
+      : undefined;
+    if (envelope) opened.channel.setEnvelope?.(envelope);
     return new Connection({
+      envelope,
       client,
       channel: opened.channel,
       capacity: opened.capacity,

@@ -20,6 +20,9 @@ export interface SocketFigures {
   failed: number;
 }
 
+/** Where a request of the modern era says from which level on it wants to hear of logs (MCP 2026-07-28, "Logging"). */
+const LOG_LEVEL_KEY = 'io.modelcontextprotocol/logLevel';
+
 /** Pages of one list that are followed before a server counts as broken. */
 const MAX_PAGES = 1_000;
 
@@ -33,6 +36,8 @@ export interface ConnectionParts {
   redact: Redact;
   pid: number | undefined;
   sockets: (() => SocketFigures) | undefined;
+  /** What every request of a modern connection carries. */
+  envelope: Readonly<Record<string, unknown>> | undefined;
   /** Closes its sockets that have been idle for so long, down to their minimum. */
   closeIdle?: ((maxIdleMs: number) => number) | undefined;
 }
@@ -67,6 +72,7 @@ export class Connection {
   readonly #redact: Redact;
   readonly #sockets: (() => SocketFigures) | undefined;
   readonly #closeIdle: ConnectionParts['closeIdle'];
+  readonly #envelope: ConnectionParts['envelope'];
   #answered = false;
   #heard = false;
   #closed = false;
@@ -80,6 +86,7 @@ export class Connection {
     this.#redact = parts.redact;
     this.#sockets = parts.sockets;
     this.#closeIdle = parts.closeIdle;
+    this.#envelope = parts.envelope;
     this.capacity = parts.capacity;
     this.pid = parts.pid;
     this.era = client.getProtocolEra() ?? 'legacy';
@@ -184,12 +191,21 @@ export class Connection {
    * "method not found", is a yes; silence and a lost connection reject.
    */
   async ping(timeoutMs: number): Promise<void> {
-    const options = { deadline: this.#clock.now() + timeoutMs, timeoutMs, silenceMs: 0 };
     try {
-      await this.request(this.era === 'modern' ? 'server/discover' : 'ping', undefined, options);
+      await this.request(this.era === 'modern' ? 'server/discover' : 'ping', undefined, this.#within(timeoutMs));
     } catch (error) {
       if (!(error instanceof StoreError) || error.executed !== 'yes') throw error;
     }
+  }
+
+  /**
+   * From which level on the server sends its logs: a modern one is told with each request, a legacy one at once. One
+   * that does not log is not asked. Rejects as `request` does.
+   */
+  async setLogLevel(level: string, timeoutMs: number): Promise<void> {
+    if (this.#envelope !== undefined) this.#channel.setEnvelope?.({ ...this.#envelope, [LOG_LEVEL_KEY]: level });
+    else if (this.capabilities.logging !== undefined)
+      await this.#channel.request('logging/setLevel', { level }, this.#within(timeoutMs));
   }
 
   /**
@@ -222,6 +238,10 @@ export class Connection {
       this.#ended(new Error('closed'));
     })();
     return this.#closing;
+  }
+
+  #within(timeoutMs: number): RequestOptions {
+    return { deadline: this.#clock.now() + timeoutMs, timeoutMs, silenceMs: 0 };
   }
 
   #ended(reason: Error): void {

@@ -223,6 +223,13 @@ export class Endpoint {
     this.#probeOver(call);
   }
 
+  /** For what is open, and for what is opened later. Waits for nobody: a connection that does not take it goes on. */
+  setLogLevel(level: string): void {
+    this.#launcher.logLevel = level;
+    for (const connection of [...this.#pool.connections, ...this.#leases])
+      connection.setLogLevel(level, this.#options.performance.connectionPool.readTimeoutMs).catch(() => {});
+  }
+
   /** Gives back a connection that was not used. */
   release(connection: Connection): void {
     this.#pool.release(connection, this.#clock.now());

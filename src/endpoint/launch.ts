@@ -53,6 +53,8 @@ export class Launcher {
   readonly #opening = new Set<Promise<unknown>>();
   #starts = new AbortController();
   #startedOnce = false;
+  /** What every connection is told once it is open; undefined: nothing. */
+  logLevel: string | undefined;
   #credentials: Credentials | undefined;
   /** With which the last connect was refused. */
   #used: string | undefined;
@@ -140,6 +142,8 @@ export class Launcher {
       this.#used = this.#credentials?.authorization;
     });
     this.#startedOnce = true;
+    // A server that refuses is used all the same.
+    if (this.logLevel !== undefined) await connection.setLogLevel(this.logLevel, options.timeoutMs).catch(() => {});
     this.#era = { kind: connection.era, discover: connection.discover, at: clock.now() };
     return connection;
   }

@@ -182,6 +182,10 @@ export class Path {
         .catch(() => {});
   }
 
+  setLogLevel(level: string): void {
+    for (const endpoint of this.endpoints) endpoint.setLogLevel(level);
+  }
+
   closeIdle(maxIdleMs: number): number {
     return this.endpoints.reduce((closed, endpoint) => closed + endpoint.closeIdle(maxIdleMs), 0);
   }

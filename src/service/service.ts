@@ -86,6 +86,7 @@ export class Service {
   #definition: ServiceDefinition | undefined;
   #config: ServiceConfig;
   #options: ResolvedOptions | undefined;
+  #logLevel: string | undefined;
   /** By owner: `''` for all callers, or each scope's id with `sharing: 'agent'`. */
   readonly #running = new Map<string, Running>();
   #tools: ToolList | undefined;
@@ -260,6 +261,12 @@ export class Service {
     return this.endpoints.reduce((shown, { redact }) => redactedData(shown, redact), said);
   }
 
+  /** For every connection that is open, and for each that is opened later. */
+  setLogLevel(level: string): void {
+    this.#logLevel = level;
+    for (const { path } of this.#running.values()) path.setLogLevel(level);
+  }
+
   closeIdle(maxIdleMs: number): number {
     let closed = 0;
     for (const { path } of this.#running.values()) closed += path.closeIdle(maxIdleMs);
@@ -339,6 +346,7 @@ export class Service {
       onLine: (stream, text) => this.#emit({ type: 'output', stream, text }),
       asking: asking?.(this.name, own ? scope : undefined),
     });
+    if (this.#logLevel !== undefined) path.setLogLevel(this.#logLevel);
     const made = { path, handle: this.behindCache(path.handle) };
     this.#running.set(owner, made);
     return made;

@@ -81,7 +81,8 @@ function listen() {
 }
 
 function receive(message) {
-  log.push(message.method ?? `answer to ${message.id}`);
+  const level = message.method === 'logging/setLevel' ? ` ${message.params.level}` : '';
+  log.push(message.method ? message.method + level : `answer to ${message.id}`);
   if (message.method === undefined) {
     asked.get(message.id)?.(message);
     asked.delete(message.id);
