@@ -449,8 +449,9 @@ export class Endpoint {
     if (left > 0) return;
     const error = new StoreError('CONNECT_FAILED', reason.message, { cause: reason });
     const expired = (reason as { figures?: Record<string, unknown> }).figures?.['sessionExpired'] === true;
-    // What ends under a call has started; the call's own failure is counted.
-    const answered = connection.answered || connection.inFlight > 0 || (expired && connection.heard);
+    // What ends under a call has started; the call's own failure is counted. A server that forgets each session at its
+    // first request would be asked for new ones without a pause.
+    const answered = expired ? connection.heard : connection.answered || connection.inFlight > 0;
     this.#send({ type: 'lost', error, answered, expired, random: this.#clock.random() });
   }
 }

@@ -132,6 +132,16 @@ describe('sessions', () => {
     expect(server.executed - executed).toBe(50);
   });
 
+  it('F25: a server that forgets every session at once is not asked for new ones without a pause', async () => {
+    const server = await httpServer();
+    server.fail('tools/list', { kind: 'status', status: 404 }, 10_000);
+    const store = await openStore({ services: { a: { url: server.url.href } } });
+    expect(await failure(store.callTool('a__echo', { text: 'x' }))).toMatchObject({ executed: 'no' });
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    // Five failed starts within a minute, and what led there.
+    expect(server.calls('initialize').length).toBeLessThanOrEqual(6);
+  });
+
   it('F25: a second 404 is an error that says that nothing ran', async () => {
     const server = await httpServer();
     const store = await openStore({ services: { h: { url: server.url.href } } });

@@ -428,10 +428,13 @@ describe('F25: a session that the server forgets', () => {
     expect(states).toEqual(['starting', 'ready', 'starting', 'ready']);
   });
 
-  it('is one where it never answered: it is not made anew without a pause', async () => {
+  it.each([
+    'unused',
+    'under its first call',
+  ])('is one where it never answered, %s: it is not made anew without a pause', async (when) => {
     const { endpoint, wait, states } = bench();
     const connection = await wait();
-    endpoint.release(connection);
+    if (when === 'unused') endpoint.release(connection);
     await connection.end(expired());
     expect(states).toEqual(['starting', 'ready', 'reconnecting']);
   });
