@@ -131,7 +131,7 @@ describe('a config that is wrong', () => {
         "option": "mcp.json:3:46: mcpServers.files.mcpstore.sharing: expected "shared", "agent", "call", got 1",
         "optionDeep": "mcp.json:3:66: mcpServers.files.mcpstore.tools["a.b"].cache: expected true or false, got 1",
         "ours": "mcp.json:1:17: mcpstore.agent: unknown key; known here: agents",
-        "performance": "mcp.json:2:31: performance.calls.callTimeout: unknown option; known here: callTimeoutMs, maxConcurrentCalls, queueLimit, batchConcurrency, validateArguments, retry",
+        "performance": "mcp.json:2:31: performance.calls.callTimeout: unknown option; known here: callTimeoutMs, maxConcurrentCalls, queueLimit, batchConcurrency, batchSize, maxWorkers, validateArguments, retry",
         "root": "mcp.json:1:1: expected an object, got an array",
         "servicesType": "mcp.json:1:3: mcpServers: expected an object, got an array",
         "single": "mcp.json:1:3: expected a key in double quotes or "}", found "'"",

@@ -28,6 +28,8 @@ const DEFAULTS = {
     maxConcurrentCalls: undefined,
     queueLimit: 10_000,
     batchConcurrency: 20,
+    batchSize: 10,
+    maxWorkers: 5,
     validateArguments: false,
     retry: { strategy: 'exponential', jitter: 'full', maxDelayMs: 60_000 },
   },
