@@ -1,8 +1,9 @@
 /**
- * `npm run load`: 20 services that work well, 200 calls under way at a time, each of 50 ms; in turn through the store and
- * straight to the servers (a quarter of the time), on raw pipes and sockets. Options: `--seconds N` (600) for the store, `--services N` (20, a
- * quarter of them over HTTP), `--in-flight N` (200), `--window N` seconds (20). Ends with the figures, and with 1 where
- * a call failed, an answer was another's, the store adds more than 10 ms to p99, or something is left.
+ * `npm run load`: 20 services that work well, 200 calls of 50 ms under way at a time; in turn through the store and, for a
+ * quarter of the time, straight to the servers, on raw pipes and sockets. Options: `--seconds N` (600) for the store,
+ * `--services N` (20, a quarter of them over HTTP), `--in-flight N` (200), `--window N` seconds (20). Ends with the
+ * figures, and with 1 where a call failed, an answer was another's, the store adds more than 10 ms to p99, or something
+ * is left.
  */
 
 import { spawn } from 'node:child_process';
