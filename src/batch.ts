@@ -147,10 +147,10 @@ export class Batch {
   readonly #keyed = new Map<string, Promise<BatchEntry>>();
   readonly #workers = new Set<Promise<void>>();
   readonly #followers = new Set<Promise<void>>();
-  /** Calls whose equal failed, so that they run themselves. */
-  readonly #again: number[] = [];
+  readonly #again: number[] = []; // whose equal failed, so that they run themselves
   readonly #timer: Timer | undefined;
   readonly #offAbort: (() => void) | undefined;
+  #active = 0;
   #next = 0;
   #released = 0;
   #stopped: StoreError | undefined;
@@ -207,7 +207,7 @@ export class Batch {
   /** As many workers as there is work for. */
   #staff(): void {
     const waiting = this.#released - this.#next + this.#again.length;
-    const more = Math.min(this.#parts.concurrency - this.#workers.size, waiting);
+    const more = Math.min(this.#parts.concurrency - this.#active, waiting);
     for (let n = 0; n < more; n++) {
       const worker: Promise<void> = this.#work().finally(() => this.#workers.delete(worker));
       this.#workers.add(worker);
@@ -215,9 +215,10 @@ export class Batch {
   }
 
   async #work(): Promise<void> {
+    this.#active++;
     for (;;) {
       const again = this.#again.shift();
-      if (again === undefined && this.#next >= this.#released) return;
+      if (again === undefined && this.#next >= this.#released) break;
       const index = again ?? this.#next++;
       const call = this.#calls[index]!;
       const key = call?.cacheKey === undefined ? undefined : keyOf(call);
@@ -230,6 +231,8 @@ export class Batch {
         this.#done(index, await running);
       }
     }
+    // Not when its promise settles: more calls may be added before.
+    this.#active--;
   }
 
   /** Waits for the result of an equal call, without a worker of its own. */
