@@ -61,6 +61,8 @@ export class MCPStore extends Scope {
   readonly #noise = new Noise();
   readonly #logger: Logger | undefined;
   readonly #layers: OptionLayer[];
+  /** Of `#layers`: asked for at each call of a batch. */
+  #resolved: ReturnType<typeof resolvePerformance>;
   readonly #file: ConfigFile | undefined;
   readonly #agents: Agents;
   readonly #askers: Askers;
@@ -92,8 +94,8 @@ export class MCPStore extends Scope {
       { source: 'file', values: document?.performance },
       { source: 'code', values: options.performance },
     ];
-    const { resultCache } = resolvePerformance(layers).options;
-    const cache = new ResultCache(resultCache, clock);
+    const resolved = resolvePerformance(layers);
+    const cache = new ResultCache(resolved.options.resultCache, clock);
     let services: Services;
     let registry: Registry;
     const askers = new Askers(options.logger);
@@ -120,6 +122,7 @@ export class MCPStore extends Scope {
     this.#askers = askers;
     this.#events = events;
     this.#layers = layers;
+    this.#resolved = resolved;
     this.#cache = cache;
     this.#logger = options.logger;
     this.#file = file;
@@ -159,12 +162,12 @@ export class MCPStore extends Scope {
 
   /** The store-wide options as they are in force. */
   get effectiveOptions(): ResolvedPerformance {
-    return resolvePerformance(this.#layers).options;
+    return this.#resolved.options;
   }
 
   /** Where each store-wide option came from, by its path. */
   get optionSources(): Readonly<Record<string, OptionSource>> {
-    return resolvePerformance(this.#layers).sources;
+    return this.#resolved.sources;
   }
 
   /**
@@ -277,7 +280,7 @@ export class MCPStore extends Scope {
 
   #retune(source: 'file' | 'code', values: PerformanceOptions): void {
     const layers = this.#layers.map((layer) => (layer.source === source ? { source, values } : layer));
-    const { resultCache } = resolvePerformance(layers).options;
+    const resolved = resolvePerformance(layers);
     for (const service of this.#services.values())
       try {
         service.checkLayers(layers);
@@ -285,7 +288,8 @@ export class MCPStore extends Scope {
         throw errorAt(error as StoreError, service.name, { service: service.name });
       }
     this.#layers.splice(0, layers.length, ...layers);
-    this.#cache.configure(resultCache);
+    this.#resolved = resolved;
+    this.#cache.configure(resolved.options.resultCache);
     for (const service of this.#services.values()) service.configure();
   }
 

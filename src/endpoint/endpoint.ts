@@ -33,7 +33,7 @@ export class Endpoint {
   capacity = 0;
   /** The most connections that it has at a time. */
   maxConnections = 0;
-  readonly #options: EndpointOptions;
+  #options: EndpointOptions;
   readonly #clock: Clock;
   readonly #launcher: Launcher;
   readonly #pool: Pool;
@@ -87,8 +87,9 @@ export class Endpoint {
   /** Other options, from now on; what is under way goes on. */
   configure(performance: ResolvedPerformance): void {
     const { healthCheckIntervalMs, healthCheckTimeoutMs } = performance.connectionPool;
+    this.#options = { ...this.#options, performance };
     this.#launcher.configure(performance);
-    for (const connection of this.#pool.connections) connection.configure(this.#launcher.limits);
+    for (const connection of [...this.#pool.connections, ...this.#leases]) connection.configure(this.#launcher.limits);
     this.#pool.configure(this.#measure(performance));
     this.#supervisor.configure({ intervalMs: healthCheckIntervalMs, timeoutMs: healthCheckTimeoutMs });
   }

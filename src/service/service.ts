@@ -125,10 +125,10 @@ export class Service {
 
   /** Takes over store-wide options that have changed; what is under way goes on. */
   configure(): void {
-    const cached = this.#options?.options.resultCache.enabled;
     this.#options = undefined;
-    // Off is off: what was kept is not served when it is switched on again.
-    if (cached && !this.performance.resultCache.enabled) this.#parts.cache.clear({ service: this.name });
+    // Off is off: what was kept is not served when it is switched on again. What never ran has kept nothing.
+    if (this.#running.size > 0 && !this.performance.resultCache.enabled)
+      this.#parts.cache.clear({ service: this.name });
     for (const running of this.#running.values()) {
       running.path.configure(this.performance);
       running.handle = this.behindCache(running.path.handle);

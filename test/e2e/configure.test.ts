@@ -138,6 +138,9 @@ describe('while calls run, a change takes effect', () => {
     expect(store.stats().cache.entries).toBe(2);
     expect(await seen(2)).toBe(await seen(2));
     expect(await seen()).not.toBe(kept);
+    // A time-out that changes replaces nothing: the service and what it kept go on.
+    await store.patchService('a', { timeout: 20_000 });
+    expect(store.stats().cache.entries).toBeGreaterThan(0);
     store.disableResultCache();
     expect(store.stats().cache.entries).toBe(0);
     expect(await seen(2)).not.toBe(await seen(2));
