@@ -142,8 +142,8 @@ export class Launcher {
       this.#used = this.#credentials?.authorization;
     });
     this.#startedOnce = true;
-    // A server that refuses is used all the same.
-    if (this.logLevel !== undefined) await connection.setLogLevel(this.logLevel, options.timeoutMs).catch(() => {});
+    // Not waited for: one that refuses or stays silent is used all the same, and must not hold up a start or a close.
+    if (this.logLevel !== undefined) connection.setLogLevel(this.logLevel, options.timeoutMs).catch(() => {});
     this.#era = { kind: connection.era, discover: connection.discover, at: clock.now() };
     return connection;
   }

@@ -1,9 +1,10 @@
 /** Knows that a log level holds for every connection of a service: those that are open, and those opened later. */
 
 import { expect, it } from 'vitest';
+import type { ServerSource } from '../../src/index.js';
 import { afterwards, cleanUpAfterEach, openStore, scripted } from '../support/harness.js';
 import { HttpTestServer } from '../support/http-server.js';
-import { failure } from '../support/waiting.js';
+import { failure, timed } from '../support/waiting.js';
 
 cleanUpAfterEach();
 
@@ -25,6 +26,36 @@ it('of a legacy server: each process is told, also one that starts later', async
   for (const levels of await heard()) expect(levels).toContain('logging/setLevel warning');
   await store.restartService('a');
   for (const levels of await heard()) expect(levels).toEqual(['logging/setLevel warning']);
+});
+
+it('of a server that does not answer it any more: neither a start nor the end of the store waits for that', async () => {
+  let told = 0;
+  const resultOf = (method: string, params: Record<string, unknown> | undefined): Record<string, unknown> => {
+    if (method === 'initialize') {
+      const capabilities = { tools: {}, logging: {} };
+      return { protocolVersion: params!['protocolVersion'], capabilities, serverInfo: { name: 'mute', version: '1' } };
+    }
+    return method === 'tools/list' ? { tools: [{ name: 'echo', inputSchema: { type: 'object' } }] } : { content: [] };
+  };
+  const server: ServerSource = {
+    connect: async (transport) => {
+      transport.onmessage = (message) => {
+        if (!('id' in message && 'method' in message)) return;
+        if (message.method === 'logging/setLevel' && ++told > 1) return;
+        void transport.send({ jsonrpc: '2.0', id: message.id, result: resultOf(message.method, message.params) });
+      };
+      await transport.start();
+    },
+  };
+  const store = await openStore({ services: { a: { server } } });
+  await store.setLogLevel('a', 'info');
+  const { ms } = await timed(async () => {
+    await store.restartService('a');
+    await store.callTool('a__echo');
+    await store.close();
+  });
+  expect(told).toBeGreaterThan(1);
+  expect(ms).toBeLessThan(10_000);
 });
 
 it('of a modern server: each request says it', async () => {
