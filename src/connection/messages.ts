@@ -9,9 +9,17 @@ import type { UnaskedBudget } from './unasked.js';
 /** Where the modern envelope has what the client can be asked for (MCP 2026-07-28). */
 const CAPABILITIES_KEY = 'io.modelcontextprotocol/clientCapabilities';
 
+type Meta = Readonly<Record<string, unknown>>;
+
 /** Does this request carry a progress token? It does where silence is bounded, so that a working server can show life. */
 function wantsProgress(request: PendingRequest): boolean {
   return request.options.onProgress !== undefined || request.options.silenceMs > 0;
+}
+
+/** The envelope declares what any caller on the connection can be asked; a call declares its own caller's. */
+function declared(request: PendingRequest, envelope: Meta | undefined): Meta | undefined {
+  const ask = envelope && request.options.ask;
+  return ask && ask.capabilities !== envelope[CAPABILITIES_KEY] ? { [CAPABILITIES_KEY]: ask.capabilities } : undefined;
 }
 
 /**
@@ -21,35 +29,52 @@ function wantsProgress(request: PendingRequest): boolean {
 export function wireParams(
   request: PendingRequest,
   params: Record<string, unknown> | undefined,
-  envelope: Readonly<Record<string, unknown>> | undefined,
+  envelope: Meta | undefined,
 ): Record<string, unknown> {
-  const own = params?.['_meta'] as Record<string, unknown> | undefined;
+  const own = params?.['_meta'] as Meta | undefined;
   const token = wantsProgress(request) ? { progressToken: request.id } : undefined;
   if (!token && !envelope) return params ?? {};
-  if (!envelope && !own) return { ...params, _meta: token };
-  const ask = envelope && request.options.ask;
-  // The envelope declares what any caller on the connection can be asked; a call declares its own caller's.
-  const declared = ask && ask.capabilities !== envelope[CAPABILITIES_KEY] && { [CAPABILITIES_KEY]: ask.capabilities };
-  return { ...params, _meta: { ...envelope, ...declared, ...own, ...token } };
+  const meta = envelope || own ? Object.assign({}, envelope, declared(request, envelope), own, token) : token;
+  // A key that is new after a spread costs V8 a microsecond and a new shape each time; before it, next to nothing.
+  const sent: Record<string, unknown> = { _meta: meta, ...params };
+  sent['_meta'] = meta;
+  return sent;
 }
 
 /** The same as text. The usual call, without a `_meta` of its own, is put together from texts: copies cost more. */
 export function paramsText(
   request: PendingRequest,
   params: Record<string, unknown> | undefined,
-  envelope: Readonly<Record<string, unknown>> | undefined,
+  envelope: Meta | undefined,
 ): string {
-  if (params === undefined || envelope !== undefined || params['_meta'] !== undefined || !wantsProgress(request))
+  const wants = wantsProgress(request);
+  if (params === undefined || params['_meta'] !== undefined || !(envelope || wants) || declared(request, envelope))
     return stringify(wireParams(request, params, envelope));
+  const token = wants ? `"progressToken":"${request.id}"` : '';
+  const shared = envelope ? fieldsText(envelope) : '';
   const text = stringify(params);
-  return `${text.slice(0, -1)}${text === '{}' ? '' : ','}"_meta":{"progressToken":"${request.id}"}}`;
+  const comma = token !== '' && shared !== '' ? ',' : '';
+  return `${text.slice(0, -1)}${text === '{}' ? '' : ','}"_meta":{${token}${comma}${shared}}}`;
+}
+
+/** An envelope is the same object for every request of its connection. */
+const texts = new WeakMap<Meta, string>();
+
+/** Its fields as text, without the braces. */
+function fieldsText(envelope: Meta): string {
+  let text = texts.get(envelope);
+  if (text === undefined) {
+    text = stringify(envelope).slice(1, -1);
+    texts.set(envelope, text);
+  }
+  return text;
 }
 
 /** One line for a byte stream. Throws `ARGUMENTS_INVALID` for what JSON cannot carry. */
 export function encode(
   request: PendingRequest,
   params: Record<string, unknown> | undefined,
-  envelope: Readonly<Record<string, unknown>> | undefined,
+  envelope: Meta | undefined,
 ): string {
   return `{"jsonrpc":"2.0","id":"${request.id}","method":${JSON.stringify(request.method)},"params":${paramsText(request, params, envelope)}}\n`;
 }

@@ -12,8 +12,11 @@ import { processSecrets, type Redact, RedactedLines, redactedError, redacting } 
 import { tooLargeError, writeTimedOut } from './stdio-errors.js';
 import { UnaskedBudget } from './unasked.js';
 
-/** About twenty small answers. */
-const PIECE_BYTES = 2 * 1024;
+/**
+ * About forty small answers. Measured at 100 in flight: more let one side wait for the other, fewer cost a system call
+ * and a wake-up each, which a machine with a busy core cannot hide (1 KB 0.7, 2 KB 0.8, 4 KB 1.0, 8 KB 0.7 of the floor).
+ */
+const PIECE_BYTES = 4 * 1024;
 const NEWLINE = 0x0a;
 /** From SIGTERM to SIGKILL for what a server that crashed left behind: its successor starts soon. */
 const AFTER_CRASH_MS = 500;
