@@ -7,7 +7,7 @@ import {
   type CallResult,
   type Handler,
   InputRequired,
-  newRecord,
+  NewRecord,
   type Outcome,
 } from './call.js';
 import type { RequestLimits } from './call-options.js';
@@ -39,29 +39,46 @@ export interface CallSpec
   deadline: number;
 }
 
-/** The one place where a call's limits come from its service's options. */
-export function newCall(service: Service, spec: CallSpec, limits: RequestLimits | undefined): Call {
-  const own = limits?.timeoutMs ?? service.performance.calls.callTimeoutMs;
-  const left = spec.deadline - spec.since;
-  return {
-    method: spec.method,
-    params: spec.params,
-    subject: spec.subject,
-    deadline: spec.since + Math.min(own, left),
+/** A call of one service: the one place where its limits come from the service's options. */
+export class ServiceCall implements Call {
+  readonly method: string;
+  readonly params: Record<string, unknown>;
+  readonly subject: string;
+  readonly deadline: number;
+  readonly timeoutMs: number;
+  readonly silenceMs: number;
+  readonly signal: Call['signal'];
+  readonly onProgress: Call['onProgress'];
+  readonly ask: Call['ask'];
+  readonly headers: Call['headers'];
+  readonly cache: Call['cache'];
+  readonly repeatable: boolean;
+  readonly cacheable: boolean;
+  readonly readOnly: boolean;
+  readonly cachePrefix: string;
+  readonly record: CallRecord;
+
+  constructor(service: Service, spec: CallSpec, limits: RequestLimits | undefined) {
+    const own = limits?.timeoutMs ?? service.performance.calls.callTimeoutMs;
+    const left = spec.deadline - spec.since;
+    this.method = spec.method;
+    this.params = spec.params;
+    this.subject = spec.subject;
+    this.deadline = spec.since + Math.min(own, left);
     // A batch's time may be over before its last calls begin.
-    timeoutMs: own <= left ? own : Math.max(1, Math.round(left)),
-    silenceMs: service.silenceMs(limits?.timeoutMs),
-    signal: limits?.signal,
-    onProgress: limits?.onProgress,
-    ask: spec.ask,
-    headers: spec.headers,
-    cache: spec.cache,
-    repeatable: spec.repeatable,
-    cacheable: spec.cacheable,
-    readOnly: spec.readOnly,
-    cachePrefix: spec.cachePrefix,
-    record: newRecord(spec.scope, service.name, spec.tool, spec.since),
-  };
+    this.timeoutMs = own <= left ? own : Math.max(1, Math.round(left));
+    this.silenceMs = service.silenceMs(limits?.timeoutMs);
+    this.signal = limits?.signal;
+    this.onProgress = limits?.onProgress;
+    this.ask = spec.ask;
+    this.headers = spec.headers;
+    this.cache = spec.cache;
+    this.repeatable = spec.repeatable;
+    this.cacheable = spec.cacheable;
+    this.readOnly = spec.readOnly;
+    this.cachePrefix = spec.cachePrefix;
+    this.record = new NewRecord(spec.scope, service.name, spec.tool, spec.since);
+  }
 }
 
 /** Sends the call down the path; when the promise settles its record is complete and has been handed to `observe`. */

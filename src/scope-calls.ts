@@ -2,7 +2,7 @@
 
 import type { BatchCall, BatchEntry, BatchOptions, BatchRunner } from './batch.js';
 import { entryOf } from './batch.js';
-import { type Call, type CallRecord, type CallResult, type CallToolResult, newRecord, textOf } from './call.js';
+import { type Call, type CallRecord, type CallResult, type CallToolResult, NewRecord, textOf } from './call.js';
 import {
   badOption,
   type CallToolOptions,
@@ -13,7 +13,7 @@ import {
   type RequestLimits,
   withKey,
 } from './call-options.js';
-import { newCall, outcomeOf, runCall } from './caller.js';
+import { outcomeOf, runCall, ServiceCall } from './caller.js';
 import { headersOf } from './catalog/tool.js';
 import { asError, isStoreError, StoreError } from './errors.js';
 import { type Lease, overConnection } from './lease.js';
@@ -156,7 +156,7 @@ export class ScopeCalls {
       readOnly: facts.readOnly,
       cachePrefix: facts.cachePrefix,
     };
-    return newCall(service, spec, options);
+    return new ServiceCall(service, spec, options);
   }
 
   /** A call that is not made through the catalog: reading, and everything over a lease. */
@@ -187,7 +187,7 @@ export class ScopeCalls {
       readOnly: !isTool,
       cachePrefix: '',
     };
-    return newCall(service, spec, limits);
+    return new ServiceCall(service, spec, limits);
   }
 
   /** Whom the server may ask for this call. */
@@ -232,7 +232,7 @@ export class ScopeCalls {
         : new StoreError('PROTOCOL_ERROR', asError(thrown).message, { cause: thrown });
       if (record === undefined) {
         // It never became a call.
-        record = newRecord(this.#parts.id, '', String(entry?.tool), since);
+        record = new NewRecord(this.#parts.id, '', String(entry?.tool), since);
         record.totalMs = this.#parts.clock.now() - since;
         record.outcome = outcomeOf(error);
       }

@@ -19,13 +19,25 @@ export interface Clock {
 /** setTimeout fires at once for more than 2^31 - 1 ms, so longer waits are cut: whoever waits looks again. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
+class SystemTimer implements Timer {
+  readonly #handle: NodeJS.Timeout;
+
+  constructor(handle: NodeJS.Timeout) {
+    this.#handle = handle;
+  }
+
+  cancel(): void {
+    clearTimeout(this.#handle);
+  }
+}
+
 export const systemClock: Clock = {
   now: () => performance.now(),
   wall: () => Date.now(),
   after(ms, fn, keepAlive = false) {
     const handle = setTimeout(fn, Math.min(Math.max(ms, 0), MAX_TIMEOUT_MS));
     if (!keepAlive) handle.unref();
-    return { cancel: () => clearTimeout(handle) };
+    return new SystemTimer(handle);
   },
   random: () => Math.random(),
 };

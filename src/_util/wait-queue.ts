@@ -10,13 +10,16 @@ export interface WaitLimits {
   readonly signal: AbortSignal | undefined;
 }
 
-interface Waiter<T> {
-  resolve: (value: T) => void;
-  reject: (error: unknown) => void;
-  timer: Timer | undefined;
-  offAbort: (() => void) | undefined;
-  before: Waiter<T> | undefined;
-  after: Waiter<T> | undefined;
+class Waiter<T> {
+  timer: Timer | undefined = undefined;
+  offAbort: (() => void) | undefined = undefined;
+  after: Waiter<T> | undefined = undefined;
+
+  constructor(
+    readonly resolve: (value: T) => void,
+    readonly reject: (error: unknown) => void,
+    public before: Waiter<T> | undefined,
+  ) {}
 }
 
 export class WaitQueue<T> {
@@ -37,14 +40,7 @@ export class WaitQueue<T> {
   wait(limits: WaitLimits, refuse: (why: 'timeout' | 'cancelled') => Error): Promise<T> {
     return new Promise((resolve, reject) => {
       if (limits.signal?.aborted) return reject(refuse('cancelled'));
-      const waiter: Waiter<T> = {
-        resolve,
-        reject,
-        timer: undefined,
-        offAbort: undefined,
-        before: this.#last,
-        after: undefined,
-      };
+      const waiter = new Waiter<T>(resolve, reject, this.#last);
       if (this.#last) this.#last.after = waiter;
       else this.#first = waiter;
       this.#last = waiter;

@@ -9,22 +9,27 @@ import { GivenUp } from './given-up.js';
 import { OpenRequests } from './open-requests.js';
 
 /** One request under way. */
-export interface PendingRequest {
-  /** Always a string: the SDK's own ids are numbers, so an answer shows whose it is. */
-  readonly id: string;
-  readonly method: string;
-  readonly options: RequestOptions;
+export class PendingRequest {
   /** True from the moment that bytes of it were handed over: from then on its outcome can be unknown. */
-  sent: boolean;
-  /** Monotonic time of the last sign of life of this request. */
-  lastSeen: number;
+  sent = false;
   /** Transport's own end of this request (closing a response stream), run when it ends early. */
-  stop: (() => void) | undefined;
-  readonly resolve: (result: RpcResult) => void;
-  readonly reject: (error: Error) => void;
-  offAbort: (() => void) | undefined;
+  stop: (() => void) | undefined = undefined;
+  offAbort: (() => void) | undefined = undefined;
   /** What the server asks of its caller meanwhile: silence does not count, and each is told when the request ends. */
-  asked: Set<Watcher> | undefined;
+  asked: Set<Watcher> | undefined = undefined;
+
+  /**
+   * @param id - always a string: the SDK's own ids are numbers, so an answer shows whose it is
+   * @param lastSeen - monotonic time of the last sign of life of this request
+   */
+  constructor(
+    readonly id: string,
+    readonly method: string,
+    readonly options: RequestOptions,
+    public lastSeen: number,
+    readonly resolve: (result: RpcResult) => void,
+    readonly reject: (error: Error) => void,
+  ) {}
 }
 
 /** Hears that a request has ended, however. */
@@ -106,18 +111,7 @@ export class Pending {
       if (signal?.aborted) return reject(cancelled(signal, 'no'));
       const now = this.#clock.now();
       if (options.deadline <= now) return reject(timedOut(options, 'before it was sent', 'no'));
-      const request: PendingRequest = {
-        id: this.#requests.newId(),
-        method,
-        options,
-        sent: false,
-        lastSeen: now,
-        stop: undefined,
-        resolve,
-        reject,
-        offAbort: undefined,
-        asked: undefined,
-      };
+      const request = new PendingRequest(this.#requests.newId(), method, options, now, resolve, reject);
       this.#requests.add(request);
       if (signal)
         request.offAbort = onAbort(signal, () =>

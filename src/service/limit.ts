@@ -53,30 +53,41 @@ export class Limit {
   }
 
   async #wait(call: Call): Promise<void> {
-    const { queueLimit, maxConcurrentCalls, clock } = this.#options;
-    const figures = { running: this.#running, waiting: this.#line.size, maxConcurrentCalls, queueLimit };
-    if (this.#line.size >= queueLimit) {
-      const run = figures.running === 1 ? '1 call runs' : `${figures.running} calls run`;
-      const wait = figures.waiting === 1 ? '1 waits' : `${figures.waiting} wait`;
-      const message = `${run} (max ${maxConcurrentCalls}) and ${wait} (queueLimit ${queueLimit})`;
-      throw new StoreError('LIMIT_EXCEEDED', message, {
-        figures,
-        hint: 'Call less at a time, or raise calls.queueLimit.',
-      });
-    }
+    const { queueLimit, clock } = this.#options;
+    if (this.#line.size >= queueLimit) throw this.#full();
     const since = clock.now();
     try {
       await this.#line.wait(call, (why) =>
         why === 'cancelled'
           ? new StoreError('CANCELLED', 'cancelled by the caller', { cause: call.signal?.reason })
-          : new StoreError(
-              'TIMEOUT',
-              `timed out after ${call.timeoutMs} ms in the queue (running ${this.#running}, max ${maxConcurrentCalls}, waiting ${this.#line.size})`,
-              { figures: { ...figures, waiting: this.#line.size, timeoutMs: call.timeoutMs } },
-            ),
+          : this.#timedOut(call),
       );
     } finally {
       call.record.queueMs += clock.now() - since;
     }
+  }
+
+  #full(): StoreError {
+    const { running, waiting, maxConcurrentCalls, queueLimit } = this.#figures;
+    const run = running === 1 ? '1 call runs' : `${running} calls run`;
+    const wait = waiting === 1 ? '1 waits' : `${waiting} wait`;
+    const message = `${run} (max ${maxConcurrentCalls}) and ${wait} (queueLimit ${queueLimit})`;
+    return new StoreError('LIMIT_EXCEEDED', message, {
+      figures: this.#figures,
+      hint: 'Call less at a time, or raise calls.queueLimit.',
+    });
+  }
+
+  #timedOut({ timeoutMs }: Call): StoreError {
+    const { running, waiting, maxConcurrentCalls } = this.#figures;
+    const where = `running ${running}, max ${maxConcurrentCalls}, waiting ${waiting}`;
+    return new StoreError('TIMEOUT', `timed out after ${timeoutMs} ms in the queue (${where})`, {
+      figures: { ...this.#figures, timeoutMs },
+    });
+  }
+
+  get #figures(): { running: number; waiting: number; maxConcurrentCalls: number; queueLimit: number } {
+    const { maxConcurrentCalls, queueLimit } = this.#options;
+    return { running: this.#running, waiting: this.#line.size, maxConcurrentCalls, queueLimit };
   }
 }

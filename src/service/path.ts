@@ -2,7 +2,7 @@
 
 import type { Clock } from '../_util/clock.js';
 import type { Gate } from '../_util/gate.js';
-import { type Call, type CallResult, type Handler, newRecord } from '../call.js';
+import { type Call, type CallResult, type Handler, NewRecord } from '../call.js';
 import type { EndpointDefinition, ServiceDefinition } from '../config/definition.js';
 import type { Asking } from '../connection/asked.js';
 import type { Keyring } from '../connection/auth.js';
@@ -162,7 +162,7 @@ export class Path {
       cacheable: false,
       readOnly: true,
       cachePrefix: '',
-      record: newRecord('', definition.name, method, clock.now()),
+      record: new NewRecord('', definition.name, method, clock.now()),
     };
   }
 

@@ -1,6 +1,6 @@
 /** Knows a call as the hops of the path see it, for tests of one hop alone. */
 
-import { type Call, type Handler, newRecord } from '../../src/call.js';
+import { type Call, type Handler, NewRecord } from '../../src/call.js';
 import type { Limit } from '../../src/service/limit.js';
 import type { FakeClock } from './fake-clock.js';
 
@@ -21,7 +21,7 @@ export function fakeCall(clock: FakeClock, fields: Partial<Call> & { forMs?: num
     cacheable: false,
     readOnly: false,
     cachePrefix: '',
-    record: newRecord('', 'files', 'read', clock.now()),
+    record: new NewRecord('', 'files', 'read', clock.now()),
     ...rest,
   };
 }

@@ -1,7 +1,7 @@
 /** Knows what the result cache has to share, store, drop and keep apart, and that equal misses run once. */
 
 import { describe, expect, it } from 'vitest';
-import { type CacheMode, type Call, newRecord } from '../../src/call.js';
+import { type CacheMode, type Call, NewRecord } from '../../src/call.js';
 import { StoreError } from '../../src/errors.js';
 import { cachePrefix, ResultCache } from '../../src/service/cache.js';
 import { fakeCall } from '../support/fake-call.js';
@@ -62,7 +62,7 @@ function shelf(options: { maxEntries?: number; maxBytes?: number } = {}): {
       readOnly: ask.readOnly ?? true,
       signal: ask.signal,
       cachePrefix: cachePrefix(scope, service, 'revision', tool, 'definition'),
-      record: newRecord(scope, service, tool, clock.now()),
+      record: new NewRecord(scope, service, tool, clock.now()),
       ...(forMs !== undefined && { forMs }),
     });
     return { call, answer: handle(call) };

@@ -1,7 +1,7 @@
 /** Knows how every error has to say what it is about: subject, place, attempts, and whether the call may have run. */
 
 import { describe, expect, it } from 'vitest';
-import { newRecord } from '../../src/call.js';
+import { NewRecord } from '../../src/call.js';
 import { errorAt, outcomeOf, runCall } from '../../src/caller.js';
 import { asError, ERROR_CODES, type Executed, isStoreError, StoreError } from '../../src/errors.js';
 import { fakeCall } from '../support/fake-call.js';
@@ -13,7 +13,7 @@ function run(
 ): { clock: FakeClock; records: unknown[]; ended: Promise<Record<string, unknown>> } {
   const clock = new FakeClock();
   const records: unknown[] = [];
-  const record = { ...newRecord('', 'files', 'read', clock.now()), attempts, endpoint: 'node' };
+  const record = { ...new NewRecord('', 'files', 'read', clock.now()), attempts, endpoint: 'node' };
   const ended = runCall(
     fakeCall(clock, { record }),
     () => {

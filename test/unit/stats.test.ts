@@ -1,11 +1,11 @@
 /** Knows what the figures of calls have to say: every outcome counted once, latencies within a thousandth. */
 
 import { describe, expect, it } from 'vitest';
-import { newRecord, type Outcome } from '../../src/call.js';
+import { NewRecord, type Outcome } from '../../src/call.js';
 import { Stats } from '../../src/observe/stats.js';
 
-function record(service: string, outcome: Outcome, totalMs: number, fields: object = {}): ReturnType<typeof newRecord> {
-  return { ...newRecord('', service, 'tool', 0), outcome, totalMs, attempts: 1, ...fields };
+function record(service: string, outcome: Outcome, totalMs: number, fields: object = {}): NewRecord {
+  return { ...new NewRecord('', service, 'tool', 0), outcome, totalMs, attempts: 1, ...fields };
 }
 
 const NONE = { calls: 0, ok: 0, toolErrors: 0, failed: 0, unknown: 0, notSent: 0, attempts: 0, cacheHits: 0 };
