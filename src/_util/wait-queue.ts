@@ -10,12 +10,15 @@ export interface WaitLimits {
   readonly signal: AbortSignal | undefined;
 }
 
+type Refuse = (why: 'timeout' | 'cancelled') => Error;
+
 class Waiter<T> {
-  timer: Timer | undefined = undefined;
   offAbort: (() => void) | undefined = undefined;
   after: Waiter<T> | undefined = undefined;
 
   constructor(
+    readonly deadline: number,
+    readonly refuse: Refuse,
     readonly resolve: (value: T) => void,
     readonly reject: (error: unknown) => void,
     public before: Waiter<T> | undefined,
@@ -27,6 +30,9 @@ export class WaitQueue<T> {
   #first: Waiter<T> | undefined;
   #last: Waiter<T> | undefined;
   #size = 0;
+  /** One for all, at the earliest deadline or before it: who waits behind a busy service mostly does not time out. */
+  #timer: Timer | undefined;
+  #timerAt = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -37,26 +43,20 @@ export class WaitQueue<T> {
   }
 
   /** @param refuse - makes the error of a wait that ends without a value */
-  wait(limits: WaitLimits, refuse: (why: 'timeout' | 'cancelled') => Error): Promise<T> {
+  wait({ deadline, signal }: WaitLimits, refuse: Refuse): Promise<T> {
     return new Promise((resolve, reject) => {
-      if (limits.signal?.aborted) return reject(refuse('cancelled'));
-      const waiter = new Waiter<T>(resolve, reject, this.#last);
+      if (signal?.aborted) return reject(refuse('cancelled'));
+      const waiter = new Waiter<T>(deadline, refuse, resolve, reject, this.#last);
       if (this.#last) this.#last.after = waiter;
       else this.#first = waiter;
       this.#last = waiter;
       this.#size++;
-      const leave = (why: 'timeout' | 'cancelled'): void => {
-        this.#remove(waiter);
-        reject(refuse(why));
-      };
-      const expire = (): void => {
-        const left = limits.deadline - this.#clock.now();
-        if (left > 0) waiter.timer = this.#clock.after(left, expire, true);
-        else leave('timeout');
-      };
-      // A caller waits: the process must not end before it has its answer.
-      waiter.timer = this.#clock.after(limits.deadline - this.#clock.now(), expire, true);
-      if (limits.signal) waiter.offAbort = onAbort(limits.signal, () => leave('cancelled'));
+      this.#arm(deadline);
+      if (signal)
+        waiter.offAbort = onAbort(signal, () => {
+          this.#remove(waiter);
+          reject(refuse('cancelled'));
+        });
     });
   }
 
@@ -86,7 +86,33 @@ export class WaitQueue<T> {
     waiter.before = undefined;
     waiter.after = undefined;
     this.#size--;
-    waiter.timer?.cancel();
     waiter.offAbort?.();
+    if (this.#size > 0) return;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+
+  #arm(deadline: number): void {
+    if (this.#timer !== undefined && deadline >= this.#timerAt) return;
+    this.#timer?.cancel();
+    this.#timerAt = deadline;
+    // A caller waits: the process must not end before it has its answer.
+    this.#timer = this.#clock.after(deadline - this.#clock.now(), () => this.#sweep(), true);
+  }
+
+  #sweep(): void {
+    this.#timer = undefined;
+    const now = this.#clock.now();
+    let next = Number.POSITIVE_INFINITY;
+    for (let waiter = this.#first; waiter !== undefined; ) {
+      const { after } = waiter;
+      if (waiter.deadline > now) next = Math.min(next, waiter.deadline);
+      else {
+        this.#remove(waiter);
+        waiter.reject(waiter.refuse('timeout'));
+      }
+      waiter = after;
+    }
+    if (this.#size > 0) this.#arm(next);
   }
 }

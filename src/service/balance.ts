@@ -53,7 +53,14 @@ export class Balance {
     const { endpoints, clock, fresh, limit } = this.#options;
     if (use === undefined) {
       const queued = limit.enter(call);
-      if (queued) await queued;
+      if (queued) {
+        const since = clock.now();
+        try {
+          await queued;
+        } finally {
+          call.record.queueMs += clock.now() - since;
+        }
+      }
     }
     if (fresh)
       return this.#fresh(call, use, () => {

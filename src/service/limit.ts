@@ -40,7 +40,10 @@ export class Limit {
     this.#line.failAll(error);
   }
 
-  /** Takes a permit: at once (`undefined`), or after a place in the line, or it is refused where the line is full. */
+  /**
+   * Takes a permit: at once (`undefined`), or after a place in the line.
+   * @throws StoreError `LIMIT_EXCEEDED` where the line is full; the wait rejects with `TIMEOUT` or `CANCELLED`
+   */
   enter(call: Call): Promise<void> | undefined {
     if (this.#running >= this.#options.maxConcurrentCalls) return this.#wait(call);
     this.#running++;
@@ -52,19 +55,13 @@ export class Limit {
     if (this.#running > this.#options.maxConcurrentCalls || !this.#line.give()) this.#running--;
   }
 
-  async #wait(call: Call): Promise<void> {
-    const { queueLimit, clock } = this.#options;
-    if (this.#line.size >= queueLimit) throw this.#full();
-    const since = clock.now();
-    try {
-      await this.#line.wait(call, (why) =>
-        why === 'cancelled'
-          ? new StoreError('CANCELLED', 'cancelled by the caller', { cause: call.signal?.reason })
-          : this.#timedOut(call),
-      );
-    } finally {
-      call.record.queueMs += clock.now() - since;
-    }
+  #wait(call: Call): Promise<void> {
+    if (this.#line.size >= this.#options.queueLimit) throw this.#full();
+    return this.#line.wait(call, (why) =>
+      why === 'cancelled'
+        ? new StoreError('CANCELLED', 'cancelled by the caller', { cause: call.signal?.reason })
+        : this.#timedOut(call),
+    );
   }
 
   #full(): StoreError {

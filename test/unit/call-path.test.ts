@@ -191,6 +191,25 @@ describe('what bounds a call', () => {
     await store.close({ drainMs: 0 });
   });
 
+  it('a wait for a permit, which its record tells, whether it got one or not', async () => {
+    const { clock, store, records } = await open(
+      { slow: { delayMs: 1_000 } },
+      { performance: { calls: { maxConcurrentCalls: 1 } } },
+    );
+    const calls = [store.callTool('s__slow'), store.callTool('s__slow')];
+    const late = watch(store.callTool('s__slow', {}, { timeoutMs: 300 }));
+    await clock.advance(300);
+    expect(late.error).toMatchObject({ code: 'TIMEOUT', executed: 'no' });
+    await clock.advance(1_700);
+    await Promise.all(calls);
+    expect(records.map(({ queueMs, callMs }) => [queueMs, callMs])).toEqual([
+      [300, 0],
+      [0, 1_000],
+      [1_000, 1_000],
+    ]);
+    await store.close();
+  });
+
   it('silence, which progress puts off', async () => {
     const { clock, store } = await open({
       works: {

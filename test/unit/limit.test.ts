@@ -101,7 +101,7 @@ describe('a service’s limit', () => {
   });
 
   it('F32: a call that times out in the queue leaves it at once and never runs', async () => {
-    const { clock, begun, call, end, limit, calls } = line({ maxConcurrentCalls: 1 });
+    const { clock, begun, call, end, limit } = line({ maxConcurrentCalls: 1 });
     void call(1);
     const late = failure(call(2, { forMs: 100 }));
     void call(3);
@@ -112,7 +112,7 @@ describe('a service’s limit', () => {
       message: 'timed out after 100 ms in the queue (running 1, max 1, waiting 1)',
       figures: { running: 1, waiting: 1, maxConcurrentCalls: 1, queueLimit: 100, timeoutMs: 100 },
     });
-    expect([limit.waiting, calls.get(2)!.record.queueMs]).toEqual([1, 100]);
+    expect(limit.waiting).toBe(1);
     end(1);
     await settle();
     expect(begun).toEqual([1, 3]);
