@@ -34,6 +34,8 @@ export type { ErrorCode, Executed, StoreErrorFields } from './errors.js';
 export { ERROR_CODES, isStoreError, StoreError } from './errors.js';
 export type { Logger, ServiceStatus, StoreEventName, StoreEvents } from './events.js';
 export type { Lease } from './lease.js';
+export type { ObjectPoolOptions, ObjectPoolStats } from './object-pool.js';
+export { ObjectPool } from './object-pool.js';
 export type { CallStats } from './observe/stats.js';
 export type { OpenOptions } from './open-options.js';
 export type {

@@ -14,6 +14,7 @@ export const ROWS = {
   'open-known': 'open-known',
   'many-services': 'many-services',
   spike: 'spike',
+  'object-pool': 'object-pool',
 };
 
 export async function loadRow(id) {
