@@ -5,6 +5,9 @@ import { type WaitLimits, WaitQueue } from '../_util/wait-queue.js';
 import type { Connection } from '../connection/connection.js';
 import { StoreError } from '../errors.js';
 import type { PoolSize } from '../option-layers.js';
+import { PoolCounters, type PoolStats } from './pool-stats.js';
+
+export type { PoolStats };
 
 export interface PoolOptions {
   size: PoolSize;
@@ -22,20 +25,6 @@ export interface PoolOptions {
   onEmpty: () => void;
 }
 
-/** Figures of one pool. Over HTTP, `open`, `idle`, `created` and `failed` count sockets. */
-export interface PoolStats {
-  created: number;
-  reused: number;
-  failed: number;
-  open: number;
-  opening: number;
-  idle: number;
-  inFlight: number;
-  waiting: number;
-  timeouts: number;
-  max: number;
-}
-
 /** After a failed attempt to grow, the next one waits so long: the open connections go on serving meanwhile. */
 const GROW_PAUSE_MS = 1_000;
 
@@ -49,12 +38,8 @@ export class Pool {
   #opening = 0;
   #idleTimer: Timer | undefined;
   #growAt = 0;
-  #retired = false;
-  #created = 0;
-  #reused = 0;
-  #failed = 0;
-  #timeouts = 0;
-  #closedSockets = { opened: 0, failed: 0 };
+  #closed = false;
+  readonly #counters = new PoolCounters();
   #lastFailure: Error | undefined;
 
   constructor(options: PoolOptions) {
@@ -123,7 +108,7 @@ export class Pool {
     const waiting = this.#waiters.wait(limits, (why) => {
       if (why === 'cancelled')
         return new StoreError('CANCELLED', 'cancelled by the caller', { cause: limits.signal?.reason });
-      this.#timeouts++;
+      this.#counters.timeouts++;
       const { max, open, inFlight, waiting } = this.stats();
       return new StoreError(
         'TIMEOUT',
@@ -144,10 +129,6 @@ export class Pool {
       return;
     }
     if (connection.closed) return;
-    if (this.#retired) {
-      if (connection.inFlight === 0) void this.#close(connection);
-      return;
-    }
     if (this.#waiters.size > 0) {
       this.#serve(connection);
       return;
@@ -162,19 +143,19 @@ export class Pool {
     try {
       connection = await this.#options.open();
     } catch (error) {
-      this.#failed++;
+      this.#counters.failed++;
       this.#lastFailure = error as Error;
       throw error;
     } finally {
       this.#opening--;
     }
-    if (this.#retired || connection.closed) {
+    if (this.#closed || connection.closed) {
       await connection.close();
       throw new StoreError('CONNECT_FAILED', 'the connection ended while it was opened', {
-        figures: { retryable: !this.#retired },
+        figures: { retryable: !this.#closed },
       });
     }
-    this.#created++;
+    this.#counters.created++;
     this.#lastFailure = undefined;
     this.#connections.push(connection);
     connection.onClose = (reason) => this.#lost(connection, reason);
@@ -207,15 +188,6 @@ export class Pool {
     return idle.length + sockets;
   }
 
-  /** Gives out nothing more; each connection closes when its last call has ended. */
-  async retire(): Promise<void> {
-    this.#retired = true;
-    this.#idleTimer?.cancel();
-    await Promise.all(
-      this.#connections.filter((connection) => connection.inFlight === 0).map((connection) => this.#close(connection)),
-    );
-  }
-
   /** Lends out no more what is open; each of these closes when its last call has ended. */
   replace(): void {
     for (const connection of [...this.#connections]) this.#letGo(connection);
@@ -240,49 +212,21 @@ export class Pool {
 
   /** Closes everything now, in parallel; settles when nothing is left. */
   async close(): Promise<void> {
-    this.#retired = true;
+    this.#closed = true;
     this.#idleTimer?.cancel();
     for (const connection of [...this.#connections, ...this.#ended]) void this.#close(connection);
     await Promise.all(this.#closing);
   }
 
   stats(): PoolStats {
-    const stats: PoolStats = {
-      created: this.#created,
-      reused: this.#reused,
-      failed: this.#failed,
-      open: this.#connections.length,
-      opening: this.#opening,
-      idle: this.#connections.filter((connection) => connection.inFlight === 0).length,
-      inFlight: this.inFlight,
-      waiting: this.#waiters.size,
-      timeouts: this.#timeouts,
-      max: this.#options.size.max,
-    };
-    const sockets = this.#connections
-      .map((connection) => connection.sockets)
-      .filter((figures) => figures !== undefined);
-    if (sockets.length === 0 && this.#closedSockets.opened === 0) return stats;
-    // Over HTTP the counts are of sockets, which the one session shares.
-    const uses = this.#created + this.#reused;
-    stats.created = this.#closedSockets.opened;
-    stats.failed += this.#closedSockets.failed;
-    stats.open = 0;
-    stats.idle = 0;
-    stats.max = this.#options.capacity;
-    for (const figures of sockets) {
-      stats.created += figures.opened;
-      stats.failed += figures.failed;
-      stats.open += figures.open;
-      stats.idle += figures.idle;
-    }
-    stats.reused = Math.max(0, uses - stats.created);
-    return stats;
+    const { size, capacity } = this.#options;
+    const [connections, opening, waiting] = [this.#connections, this.#opening, this.#waiters.size];
+    return this.#counters.stats({ connections, opening, waiting, inFlight: this.inFlight, size, capacity });
   }
 
   #lend(connection: Connection): Connection {
     connection.inFlight++;
-    if (connection.used++ > 0) this.#reused++;
+    if (connection.used++ > 0) this.#counters.reused++;
     return connection;
   }
 
@@ -304,7 +248,7 @@ export class Pool {
   /** One more connection behind, where the maximum allows it and the last attempt did not just fail. */
   #grow(): boolean {
     const { size, clock } = this.#options;
-    if (this.#retired || this.#connections.length + this.#opening >= size.max || clock.now() < this.#growAt)
+    if (this.#closed || this.#connections.length + this.#opening >= size.max || clock.now() < this.#growAt)
       return false;
     this.add().catch(() => {
       this.#growAt = clock.now() + GROW_PAUSE_MS;
@@ -329,7 +273,7 @@ export class Pool {
 
   #lost(connection: Connection, reason: Error): void {
     if (!this.#drop(connection)) return;
-    if (!this.#retired) this.#options.onLost(connection, reason, this.#connections.length);
+    if (!this.#closed) this.#options.onLost(connection, reason, this.#connections.length);
     // Its process group may still hold more than what ended.
     if (connection.inFlight === 0) void this.#close(connection);
     else this.#ended.add(connection);
@@ -348,11 +292,7 @@ export class Pool {
     const index = this.#connections.indexOf(connection);
     if (index === -1) return false;
     this.#connections.splice(index, 1);
-    const figures = connection.sockets;
-    if (figures) {
-      this.#closedSockets.opened += figures.opened;
-      this.#closedSockets.failed += figures.failed;
-    }
+    this.#counters.gone(connection);
     return true;
   }
 }

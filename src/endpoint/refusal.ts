@@ -1,7 +1,7 @@
 /** Knows why an endpoint takes no calls now, and what the end of a call says about it. */
 
 import { InputRequired } from '../call.js';
-import { isStoreError, StoreError } from '../errors.js';
+import { asError, isStoreError, StoreError } from '../errors.js';
 import type { EndpointState } from './machine.js';
 
 /** Why a call cannot wait in this state; undefined where it can. Where it fails fast it says when the next try is. */
@@ -66,4 +66,9 @@ export function verdictOf(error: unknown): 'answered' | 'failed' | 'none' {
 export function copyOf(error: StoreError): StoreError {
   const { code, message, figures, hint, cause, data, rpcCode, executed } = error;
   return new StoreError(code, message, { figures, hint, cause, data, rpcCode, executed });
+}
+
+/** Whatever a start fails with, as an error of ours. */
+export function asStoreError(error: unknown): StoreError {
+  return isStoreError(error) ? error : new StoreError('CONNECT_FAILED', asError(error).message, { cause: error });
 }

@@ -167,7 +167,7 @@ export class Balance {
     let since = clock.now();
     let connection: Connection;
     try {
-      connection = await endpoint.own(call, call.timeoutMs).finally(() => {
+      connection = await endpoint.leases.own(call, call.timeoutMs).finally(() => {
         record.connectMs += clock.now() - since;
       });
     } catch (error) {
@@ -188,7 +188,7 @@ export class Balance {
       throw error;
     } finally {
       record.callMs += clock.now() - since;
-      void endpoint.ownDone(connection, call, use ? 'list' : 'call', since, failed).finally(leave);
+      void endpoint.leases.ownDone(connection, call, use ? 'list' : 'call', since, failed).finally(leave);
     }
   }
 
@@ -196,7 +196,7 @@ export class Balance {
   async lease(call: Call): Promise<Taken> {
     const endpoint = this.#leastLeased(call, (one) => (one.flowing ? 0 : this.#unleased.has(one) ? 2 : 1));
     try {
-      const connection = await endpoint.lease(call, call.timeoutMs);
+      const connection = await endpoint.leases.open(call, call.timeoutMs);
       this.#unleased.delete(endpoint);
       return { endpoint, connection };
     } catch (error) {
@@ -212,7 +212,8 @@ export class Balance {
     const failed = this.#failed.get(call);
     let open = endpoints.filter((endpoint) => endpoint.refusal() === undefined);
     if (open.some((endpoint) => !failed?.has(endpoint))) open = open.filter((endpoint) => !failed?.has(endpoint));
-    if (open.length > 0) return open.sort((a, b) => doubt(a) - doubt(b) || a.leased - b.leased)[0]!;
+    if (open.length > 0)
+      return open.sort((a, b) => doubt(a) - doubt(b) || a.leases.connections.size - b.leases.connections.size)[0]!;
     const least = leastBad(endpoints);
     least.hasten();
     return least;

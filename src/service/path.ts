@@ -142,7 +142,7 @@ export class Path {
     try {
       return await fn(connection);
     } finally {
-      await endpoint.endLease(connection);
+      await endpoint.leases.end(connection);
     }
   }
 

@@ -15,9 +15,7 @@ const LONG: Record<string, string> = {
   'src/store.ts': 'the public class of the package, with its documentation',
   'src/service/service.ts': 'the order of a call’s policies is to be read in one place',
   'src/connection/auth-credentials.ts': 'one set of credentials, which every way to a token reads and changes',
-  'src/endpoint/endpoint.ts': 'the effects of one state machine',
   'src/endpoint/machine.ts': 'all events and states of one machine',
-  'src/endpoint/pool.ts': 'one set of counters, which every path through the pool changes',
 };
 
 const tracked = execFileSync('git', ['ls-files'], { cwd: root, encoding: 'utf8' })

@@ -316,10 +316,10 @@ describe('opening', () => {
     expect(opens).toHaveLength(1);
   });
 
-  it('closes a connection that comes open after it was retired, or that ended while it was opened', async () => {
+  it('closes a connection that comes open after it was closed, or that ended while it was opened', async () => {
     const { pool, opens, all } = bench();
     const late = failure(pool.add());
-    await pool.retire();
+    await pool.close();
     opens.shift()!.resolve();
     expect(await late).toMatchObject({ code: 'CONNECT_FAILED', figures: { retryable: false } });
     expect(all[0]!.closed).toBe(true);
@@ -398,19 +398,6 @@ describe('closing', () => {
     expect(pool.closeIdle(20)).toBe(0);
     expect(pool.closeIdle(10)).toBe(3);
     expect(pool.size).toBe(1);
-  });
-
-  it('retires: gives out nothing more, and each closes when its last call has ended', async () => {
-    const { pool, take, release, start, lost } = bench({ max: 2 });
-    const [a, b] = [await start(), await start()];
-    const busy = take()!;
-    const idle = busy === a ? b : a;
-    await pool.retire();
-    expect([busy.closed, idle.closed]).toEqual([false, true]);
-    release(busy);
-    await settle();
-    expect(busy.closed).toBe(true);
-    expect(lost).toEqual([]);
   });
 
   it('closes everything at once when it is closed', async () => {

@@ -1,0 +1,98 @@
+/** Knows how an endpoint stops, starts anew and ends: calls under way have their time, then all connections close. */
+
+import type { Clock } from '../_util/clock.js';
+import { StoreError } from '../errors.js';
+import type { Launcher } from './launch.js';
+import type { Leases } from './leases.js';
+import type { Lifecycle } from './lifecycle.js';
+import type { Pool } from './pool.js';
+
+export interface EndingOptions {
+  clock: Clock;
+  life: Lifecycle;
+  launcher: Launcher;
+  pool: Pool;
+  leases: Leases;
+}
+
+const LOOK_MS = 20;
+
+export class Ending {
+  readonly #options: EndingOptions;
+  #drainEnd = Number.POSITIVE_INFINITY;
+  #drains = 0;
+  #restarting: Promise<void> | undefined;
+
+  constructor(options: EndingOptions) {
+    this.#options = options;
+  }
+
+  /** Refuses new calls until `restart`; connections close when their calls have ended, or after `drainMs`. */
+  async stop(drainMs: number): Promise<void> {
+    const { life, launcher, pool, leases } = this.#options;
+    life.send({ type: 'stop' });
+    this.#refuse();
+    await this.#drain(drainMs);
+    const connections = pool.connections.map((connection) => connection.close());
+    await Promise.all([launcher.settled(), pool.closeReplaced(), leases.endAll(), ...connections]);
+  }
+
+  /**
+   * Starts anew, whatever the state: calls in flight have `drainMs`, new ones wait for the new start. Resolves when that
+   * has begun; restarts at the same time are one.
+   */
+  restart(drainMs: number): Promise<void> {
+    const { life, launcher, pool } = this.#options;
+    if (life.closed) return Promise.resolve();
+    launcher.halt(new StoreError('CONNECT_FAILED', 'the service is restarted'));
+    life.send({ type: 'restart' });
+    pool.replace();
+    this.#restarting ??= this.#startAnew(drainMs).finally(() => {
+      this.#restarting = undefined;
+    });
+    return this.#restarting;
+  }
+
+  /** Ends for good: no new calls, those in flight have `drainMs`, then everything closes in parallel. */
+  async close(drainMs: number): Promise<void> {
+    const { life, launcher, pool, leases } = this.#options;
+    life.close();
+    this.#refuse();
+    await this.#drain(drainMs);
+    await Promise.all([launcher.settled(), pool.close()]);
+    await leases.endAll();
+  }
+
+  async #startAnew(drainMs: number): Promise<void> {
+    const { life, launcher, pool, leases } = this.#options;
+    await this.#drain(drainMs);
+    await Promise.all([launcher.settled(), pool.closeReplaced(), leases.endAll()]);
+    if (life.closed) return;
+    launcher.resume();
+    life.send({ type: 'drained' });
+  }
+
+  /** Ends the calls that wait, and starts that are under way. */
+  #refuse(): void {
+    const { life, launcher, pool } = this.#options;
+    pool.refuse(() => life.refusal()!);
+    launcher.halt(life.refusal()!);
+  }
+
+  /** Resolves when no call is under way, or after `drainMs`. Where it is asked for twice, the shorter time counts. */
+  #drain(drainMs: number): Promise<void> {
+    const { clock, pool, leases } = this.#options;
+    this.#drainEnd = Math.min(this.#drainEnd, clock.now() + drainMs);
+    this.#drains++;
+    return new Promise<void>((resolve) => {
+      const look = (): void => {
+        const left = this.#drainEnd - clock.now();
+        if ((!pool.busy && !leases.busy) || left <= 0) resolve();
+        else clock.after(Math.min(left, LOOK_MS), look);
+      };
+      look();
+    }).finally(() => {
+      if (--this.#drains === 0) this.#drainEnd = Number.POSITIVE_INFINITY;
+    });
+  }
+}
