@@ -67,7 +67,10 @@ export class SignIns {
     }
   }
 
-  /** Forgets the tokens of a service and tells its authorization server. False: there were none. */
+  /**
+   * Forgets the tokens of a service and tells its authorization server. False: there were none.
+   * @throws StoreError `FILE_FAILED`
+   */
   async logout(service: string, options: { signal?: AbortSignal } = {}): Promise<boolean> {
     this.#assertOpen();
     refuseUnknown(asObject(options, 'options'), ['signal'], '');
@@ -76,7 +79,7 @@ export class SignIns {
     return any;
   }
 
-  /** Every service that may sign in, or one; as it is kept, so nothing is asked. */
+  /** Every service that may sign in, or one; as it is kept, so nothing is asked. @throws StoreError `FILE_FAILED` */
   async status(service?: string): Promise<SignInStatus[]> {
     this.#assertOpen();
     const names = service === undefined ? [...this.#services.values()].map(({ name }) => name) : [service];

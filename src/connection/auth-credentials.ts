@@ -43,6 +43,8 @@ export class Credentials {
   #authorization: string | undefined;
   /** `AuthFile.stamp` when it was last read; undefined: never. */
   #stamp: string | undefined;
+  /** Why it could not be read then. */
+  #unreadable: StoreError | undefined;
   #challenge: Challenge | undefined;
   #renewing: Promise<boolean> | undefined;
   #failed: { used: string | undefined; at: number; error: StoreError | undefined } | undefined;
@@ -77,9 +79,10 @@ export class Credentials {
     return this.#stamp !== this.parts.file.stamp();
   }
 
-  /** What is kept of it; undefined: nothing. */
+  /** What is kept of it; undefined: nothing. @throws StoreError `FILE_FAILED` where that cannot be known */
   async entry(): Promise<AuthEntry | undefined> {
     await this.#adopt();
+    if (this.#entry === undefined && this.#unreadable !== undefined) throw this.#unreadable;
     return this.#entry;
   }
 
@@ -120,7 +123,9 @@ export class Credentials {
 
   /** Signs in anew, whatever is kept. Rejects with `AUTH_REQUIRED`, `CONNECT_FAILED`, `FILE_FAILED` or `CANCELLED`. */
   async login(onAuthorize: OnAuthorize | undefined, scope: string | undefined, signal?: AbortSignal): Promise<void> {
-    await this.load();
+    await this.#adopt();
+    // What could not be kept is not worth a person's time.
+    if (this.#unreadable !== undefined) throw this.#unreadable;
     const { auth } = this.parts;
     const wanted = computeScopeUnion(auth?.scope, scope);
     await this.#told(async () => {
@@ -133,8 +138,7 @@ export class Credentials {
 
   /** Forgets what is kept, and tells the authorization server. False: there was nothing. */
   async logout(signal?: AbortSignal): Promise<boolean> {
-    await this.#adopt();
-    const entry = this.#entry;
+    const entry = await this.entry();
     if (entry === undefined) return false;
     await this.#write(undefined);
     await revoke(this.#flow(signal), entry).catch(() => {});
@@ -145,7 +149,7 @@ export class Credentials {
   explained(error: StoreError, challenge: Challenge): StoreError {
     const { auth } = this.parts;
     const known = auth !== undefined || this.#entry !== undefined || challenge.resourceMetadataUrl !== undefined;
-    return refusedWith(this, error, challenge, known);
+    return refusedWith(this, error, challenge, known, this.#unreadable);
   }
 
   /** Ends what is under way. */
@@ -189,9 +193,10 @@ export class Credentials {
       await this.#keep(await grant(this.#flow(), challenge, scope));
       return true;
     }
-    // A refresh cannot widen what was given (RFC 6749, 6).
+    // A refresh cannot widen what was given (RFC 6749, 6). Whoever writes the file may have refreshed where it cannot be
+    // read, and a refresh token that is used twice may end all of them.
     const entry = this.#entry;
-    if (wider || entry?.tokens?.refresh_token === undefined) return false;
+    if (wider || this.#unreadable !== undefined || entry?.tokens?.refresh_token === undefined) return false;
     try {
       const tokens = await refresh(this.#flow(), challenge, entry);
       if (tokens === undefined) return false;
@@ -267,16 +272,26 @@ export class Credentials {
       if (!(await this.parts.file.set(this.#key, entry, over))) await this.#adopt();
     } catch (error) {
       const message = `cannot keep the tokens of ${this.service}: ${(error as Error).message}`;
-      throw new StoreError('FILE_FAILED', message, { cause: error });
+      const { figures, hint } = error as Partial<StoreError>;
+      throw new StoreError('FILE_FAILED', message, { figures, hint, cause: error });
     } finally {
       this.#stamp = this.parts.file.stamp();
     }
   }
 
+  /** Where the file cannot be read, what was known last stays. */
   async #adopt(): Promise<void> {
-    this.#stamp = this.parts.file.stamp();
-    const entry = await this.parts.file.get(this.#key);
-    this.#use(entry?.client === fingerprintOf(this.parts.auth) ? entry : undefined);
+    const { auth, file } = this.parts;
+    this.#stamp = file.stamp();
+    try {
+      const entry = await file.get(this.#key);
+      this.#unreadable = undefined;
+      this.#use(entry?.client === fingerprintOf(auth) ? entry : undefined);
+    } catch (error) {
+      this.#unreadable = error as StoreError;
+      // It may be readable in a moment without having changed.
+      if (this.#unreadable.figures?.['errno'] !== undefined) this.#stamp = undefined;
+    }
   }
 
   #use(entry: AuthEntry | undefined): void {

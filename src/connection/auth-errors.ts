@@ -66,14 +66,30 @@ function hintFor({ service, machine }: Asked): string {
     : `Sign in with: mcpstore auth login ${service}`;
 }
 
-/** The same refusal of the service with what can be done about it here. `known`: it is one that takes OAuth. */
-export function refusedWith(of: Asked, error: StoreError, challenge: Challenge, known: boolean): StoreError {
+/**
+ * The same refusal of the service with what can be done about it here.
+ * @param known - it is one that takes OAuth
+ * @param unreadable - why nobody knows whether there are tokens
+ */
+export function refusedWith(
+  of: Asked,
+  error: StoreError,
+  challenge: Challenge,
+  known: boolean,
+  unreadable: StoreError | undefined,
+): StoreError {
   const { code, message, figures, cause } = error;
   if (code === 'FORBIDDEN' && stepsUp(challenge)) {
     const more = of.machine ? hintFor(of) : `${hintFor(of)} --scope '${challenge.scope}'`;
     return new StoreError(code, message, { figures: { ...figures, scope: challenge.scope }, cause, hint: more });
   }
   if (code !== 'AUTH_REQUIRED') return error;
+  if (unreadable !== undefined && !of.machine)
+    return new StoreError(code, `${message}; ${unreadable.message}`, {
+      figures: { ...figures, ...unreadable.figures, signIn: true },
+      cause: unreadable,
+      hint: unreadable.hint,
+    });
   const hint = known
     ? hintFor(of)
     : `Give valid credentials, such as an Authorization header under "headers"; where it takes OAuth: mcpstore auth login ${of.service}`;

@@ -8,6 +8,7 @@ import type { StoredOAuthClientInformation, StoredOAuthTokens } from '@modelcont
 import { writeFileAtomic } from '../_util/atomic-file.js';
 import { acquireLock } from '../_util/file-lock.js';
 import type { AuthOptions } from '../auth-options.js';
+import { StoreError } from '../errors.js';
 
 /** What is kept of one service at one address. */
 export interface AuthEntry {
@@ -57,23 +58,31 @@ export class AuthFile {
   /** Changes when the file does. */
   stamp(): string {
     try {
-      const { ino, size, mtimeMs } = statSync(this.#path ?? '');
-      return `${ino} ${size} ${mtimeMs}`;
+      // A change of its mode is one too: it may have been closed to us.
+      const { ino, size, mtimeMs, ctimeMs } = statSync(this.#path ?? '');
+      return `${ino} ${size} ${mtimeMs} ${ctimeMs}`;
     } catch {
       return '';
     }
   }
 
+  /** @throws StoreError `FILE_FAILED` where the file cannot be read or understood, and this process knows nothing */
   async get(key: string): Promise<AuthEntry | undefined> {
-    const entries = await this.#read().catch(() => undefined);
-    const own = this.#own.get(key);
-    return entries === undefined ? own?.entry : newest(own, entries[key]);
+    try {
+      const entries = await this.#read();
+      return newest(this.#own.get(key), entries[key]);
+    } catch (error) {
+      const own = this.#own.get(key);
+      if (own === undefined) throw error;
+      return own.entry;
+    }
   }
 
   /**
    * @param over - set only where this is still what `get` gives: somebody may have signed in or out meanwhile
    * @returns whether it was set
-   * @throws Node's own error where it cannot be written; this process knows it all the same
+   * @throws StoreError `FILE_FAILED` where the file cannot be read or understood, which leaves it as it is; Node's own
+   * error where it cannot be written. This process knows it all the same
    */
   async set(key: string, entry: AuthEntry | undefined, over?: AuthEntry): Promise<boolean> {
     const before = this.#own.get(key);
@@ -90,10 +99,10 @@ export class AuthFile {
     await mkdir(join(this.#path, '..'), { recursive: true, mode: 0o700 });
     const lock = await acquireLock(`${this.#path}.lock`);
     try {
-      // A replaced file keeps its mode, and somebody may have opened it to others, or closed it to us.
-      await chmod(this.#path, 0o600).catch(() => {});
       const { [key]: found, ...others } = await this.#read();
       if (overtaken(found)) return false;
+      // A replaced file keeps its mode, and somebody may have opened it to others, or closed it to writers.
+      await chmod(this.#path, 0o600).catch(() => {});
       const entries = entry === undefined ? others : { ...others, [key]: entry };
       await writeFileAtomic(this.#path, `${JSON.stringify({ version: VERSION, entries }, undefined, 2)}\n`, {
         beforeRename: () => lock.check(),
@@ -122,29 +131,49 @@ export class AuthFile {
     return acquireLock(`${this.#path}.${key}.lock`, { staleMs: REFRESH_STALE_MS, timeoutMs: REFRESH_STALE_MS, signal });
   }
 
-  /**
-   * A file that is missing, damaged or of another version has nothing.
-   * @throws Node's own error where it cannot be read: what it has must not be written over then
-   */
+  /** @throws StoreError `FILE_FAILED` where it cannot be read or understood: what it has must not be written over then */
   async #read(): Promise<Record<string, AuthEntry>> {
-    const text = this.#path === undefined ? undefined : await textIn(this.#path);
-    if (text === undefined) return {};
-    try {
-      const { version, entries } = JSON.parse(text) as { version?: unknown; entries?: unknown };
-      if (version !== VERSION || typeof entries !== 'object' || entries === null) return {};
-      return Object.fromEntries(Object.entries(entries).filter(([, entry]) => isEntry(entry)));
-    } catch {
-      return {};
-    }
+    const text = this.#path === undefined ? '' : await textIn(this.#path);
+    return text.trim() === '' ? {} : entriesIn(text, this.#path!);
   }
 }
 
-async function textIn(path: string): Promise<string | undefined> {
+/** A file that is missing has no text. */
+async function textIn(file: string): Promise<string> {
   try {
-    return await readFile(path, 'utf8');
+    return await readFile(file, 'utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
+    const { code: errno, message } = error as NodeJS.ErrnoException;
+    if (errno === 'ENOENT') return '';
+    throw new StoreError('FILE_FAILED', `${file}: cannot read: ${message}`, {
+      figures: { file, errno },
+      hint: 'Check who owns the file and its folder, and their permissions.',
+      cause: error,
+    });
+  }
+}
+
+/** Nothing of the text is told: it has tokens. */
+function entriesIn(text: string, file: string): Record<string, AuthEntry> {
+  const { version, entries } = parsed(text);
+  if (typeof version === 'number' && version > VERSION)
+    throw new StoreError('FILE_FAILED', `${file}: is of version ${version}, and this program knows ${VERSION}`, {
+      figures: { file, version, known: VERSION },
+      hint: 'A newer mcpstore wrote it: update this one, or give it another state folder.',
+    });
+  if (version !== VERSION || typeof entries !== 'object' || entries === null || Array.isArray(entries))
+    throw new StoreError('FILE_FAILED', `${file}: this is no list of tokens`, {
+      figures: { file },
+      hint: 'Move it away, then sign in again.',
+    });
+  return Object.fromEntries(Object.entries(entries).filter(([, entry]) => isEntry(entry)));
+}
+
+function parsed(text: string): { version?: unknown; entries?: unknown } {
+  try {
+    return (JSON.parse(text) as object | null) ?? {};
+  } catch {
+    return {};
   }
 }
 

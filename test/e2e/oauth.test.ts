@@ -1,16 +1,7 @@
 /** OAuth of a whole store against real HTTP servers: every way to a token, what is kept, and what is never told. */
 
 import { generateKeyPairSync } from 'node:crypto';
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, readdirSync, readFileSync, statSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { createServer, get, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -554,18 +545,87 @@ function withoutRoom(folder: string): string {
   return join(path, rest);
 }
 
-it('takes a damaged file for an empty one', async () => {
+it('takes a file that has nothing for an empty one', async () => {
   const server = await OAuthServer.start();
-  for (const text of ['', '{', 'null', '[]', '{"version":1,"entries":[]}', '{"version":1,"entries":{"x":null}}']) {
+  for (const text of ['', '\n', '{"version":1,"entries":{"x":null}}']) {
     const stateDir = await tempDir();
-    mkdirSync(stateDir, { recursive: true });
     writeFileSync(join(stateDir, 'auth.json'), text);
     const store = await open(server, stateDir);
     expect(await failure(echo(store))).toMatchObject({ code: 'AUTH_REQUIRED' });
     await store.auth.login('peer', { onAuthorize: server.agree });
-    expect(existsSync(join(stateDir, 'auth.json'))).toBe(true);
+    expect(keptIn(stateDir)).toContain('CANARY-refresh');
     await store.close();
   }
+});
+
+const NEWER = '{"version":2,"entries":{"one":"CANARY-of-a-newer-version"}}';
+
+it.each([
+  ['of a newer version', NEWER, 'version 2, and this program knows 1', 'update'],
+  ['that does not parse', '{"version":1,"entries":{CANARY', 'no list of tokens', 'Move it away'],
+  ['without a version', '{"entries":{"CANARY":{}}}', 'no list of tokens', 'Move it away'],
+  ['of another kind', '{"version":1,"entries":["CANARY"]}', 'no list of tokens', 'Move it away'],
+  ['of nothing', 'null', 'no list of tokens', 'Move it away'],
+])('goes on beside a file %s, which it leaves as it is', async (_, text, words, hint) => {
+  const server = await OAuthServer.start({ lenient: true });
+  const stateDir = await tempDir();
+  writeFileSync(join(stateDir, 'auth.json'), text);
+  const store = await open(server, stateDir);
+  expect((await store.listTools()).length).toBeGreaterThan(0);
+  const refused = await failure(echo(store));
+  const told = [refused];
+  expect(refused).toMatchObject({ code: 'AUTH_REQUIRED', message: expect.stringContaining(words) });
+  expect(refused.hint).toContain(hint);
+  const onAuthorize = vi.fn(server.agree);
+  for (const work of [() => store.auth.login('peer', { onAuthorize }), () => store.auth.logout('peer')])
+    told.push(await failure(work()));
+  told.push(await failure(store.auth.status()));
+  for (const error of told.slice(1)) {
+    expect(error).toMatchObject({ code: 'FILE_FAILED', message: expect.stringContaining(words) });
+    expect(error.hint).toContain(hint);
+  }
+  expect(JSON.stringify(told.map((error) => [error.toJSON(), error.stack, String(error.cause)]))).not.toContain(
+    'CANARY',
+  );
+  // Nobody is sent to a browser for tokens that could not be kept.
+  expect(onAuthorize).not.toHaveBeenCalled();
+  expect(keptIn(stateDir)).toBe(text);
+  // Once it is gone, all is well, in the same store.
+  unlinkSync(join(stateDir, 'auth.json'));
+  await store.auth.login('peer', { onAuthorize });
+  await echo(store);
+});
+
+it('signs in for itself beside a file of a newer version, in memory alone', async () => {
+  const server = await OAuthServer.start({ clients: ROBOT });
+  const stateDir = await tempDir();
+  writeFileSync(join(stateDir, 'auth.json'), NEWER);
+  const store = await open(server, stateDir, MACHINE);
+  await echo(store);
+  server.access.clear();
+  await echo(store);
+  expect(server.tokenRequests).toHaveLength(2);
+  expect(keptIn(stateDir)).toBe(NEWER);
+  expect(await failure(store.auth.login('peer'))).toMatchObject({
+    code: 'FILE_FAILED',
+    figures: { version: 2, known: 1 },
+  });
+});
+
+it('uses the token that it has when the file becomes one of a newer version, and leaves refreshing to its writer', async () => {
+  const server = await OAuthServer.start({ rotate: true });
+  const stateDir = await signedIn(server);
+  const store = await open(server, stateDir);
+  await echo(store);
+  writeFileSync(join(stateDir, 'auth.json'), NEWER);
+  await echo(store);
+  server.access.clear();
+  expect(await failure(echo(store))).toMatchObject({
+    code: 'AUTH_REQUIRED',
+    message: expect.stringContaining('version 2'),
+  });
+  expect(server.grants('refresh_token')).toEqual([]);
+  expect(keptIn(stateDir)).toBe(NEWER);
 });
 
 it('ends a sign-in with the store, and with its signal', async () => {
