@@ -4,8 +4,8 @@ import { randomUUID } from 'node:crypto';
 import { readlinkSync } from 'node:fs';
 import { open, readFile, stat, unlink } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { isAlive } from './atomic-file.js';
+import { type Clock, systemClock } from './clock.js';
 
 export interface LockOptions {
   /** How long to wait for the lock before it fails with code `ELOCKED`. Milliseconds; default 15,000. */
@@ -14,6 +14,7 @@ export interface LockOptions {
   readonly staleMs?: number;
   /** Ends the wait; it then fails with the signal's reason. */
   readonly signal?: AbortSignal;
+  readonly clock?: Clock;
 }
 
 /** A lock while it is held. */
@@ -39,16 +40,17 @@ interface Holder {
  */
 export async function acquireLock(
   path: string,
-  { timeoutMs = 15_000, staleMs = 10_000, signal }: LockOptions = {},
+  { timeoutMs = 15_000, staleMs = 10_000, signal, clock = systemClock }: LockOptions = {},
 ): Promise<HeldLock> {
   const token = randomUUID();
-  const end = performance.now() + timeoutMs;
-  // The waits are not unref'd: a process with nothing else to do must not end in the middle of a save.
+  const end = clock.now() + timeoutMs;
+  // A process with nothing else to do must not end in the middle of a save, so the waits keep it alive.
   for (let pause = 4; !(await create(path, token)); pause = Math.min(pause * 1.5, 80)) {
     signal?.throwIfAborted();
-    if (await takeOver(path, staleMs)) continue;
-    if (performance.now() >= end) throw locked(path, await holderOf(path));
-    await sleep(pause * (0.5 + Math.random()));
+    if (await takeOver(path, staleMs, clock)) continue;
+    if (clock.now() >= end) throw locked(path, await holderOf(path));
+    const ms = pause * (0.5 + clock.random());
+    await new Promise<void>((resolve) => void clock.after(ms, resolve, true));
   }
   const isOurs = async (): Promise<boolean> => (await holderOf(path))?.token === token;
   return {
@@ -86,15 +88,15 @@ async function create(path: string, token: string): Promise<boolean> {
  * Removes the lock of a dead holder. Two that find it dead must not remove each other's new lock, so the one that
  * removes holds a second lock file meanwhile and looks again.
  */
-async function takeOver(path: string, staleMs: number): Promise<boolean> {
-  if (!(await isStale(path, staleMs))) return false;
+async function takeOver(path: string, staleMs: number, clock: Clock): Promise<boolean> {
+  if (!(await isStale(path, staleMs, clock))) return false;
   const guard = `${path}.takeover`;
   if (!(await create(guard, ''))) {
-    if (await isStale(guard, staleMs)) await unlink(guard).catch(() => {});
+    if (await isStale(guard, staleMs, clock)) await unlink(guard).catch(() => {});
     return false;
   }
   try {
-    if (!(await isStale(path, staleMs))) return false;
+    if (!(await isStale(path, staleMs, clock))) return false;
     // One that cannot be removed, such as another user's, is waited for like any.
     return await unlink(path).then(
       () => true,
@@ -105,12 +107,12 @@ async function takeOver(path: string, staleMs: number): Promise<boolean> {
   }
 }
 
-async function isStale(path: string, staleMs: number): Promise<boolean> {
+async function isStale(path: string, staleMs: number, clock: Clock): Promise<boolean> {
   const holder = await holderOf(path);
   if (holder !== undefined && holder.place === place() && !isAlive(holder.pid)) return true;
   const info = await stat(path).catch(() => undefined);
   const limitMs = holder === undefined ? Math.min(UNNAMED_STALE_MS, staleMs) : staleMs;
-  return info !== undefined && Date.now() - info.mtimeMs > limitMs;
+  return info !== undefined && clock.wall() - info.mtimeMs > limitMs;
 }
 
 async function holderOf(path: string): Promise<Holder | undefined> {

@@ -6,6 +6,7 @@ import { chmod, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { StoredOAuthClientInformation, StoredOAuthTokens } from '@modelcontextprotocol/client';
 import { writeFileAtomic } from '../_util/atomic-file.js';
+import type { Clock } from '../_util/clock.js';
 import { acquireLock } from '../_util/file-lock.js';
 import type { AuthOptions } from '../auth-options.js';
 import { StoreError } from '../errors.js';
@@ -47,11 +48,13 @@ function hash(text: string): string {
 
 export class AuthFile {
   readonly #path: string | undefined;
+  readonly #clock: Clock;
   /** Without a file, and where it cannot be written: what this process knows, and what stood in the file then. */
   readonly #own = new Map<string, { entry: AuthEntry; kept: string | undefined }>();
 
   /** @param stateDir - `null`: nothing is read or written */
-  constructor(stateDir: string | null) {
+  constructor(stateDir: string | null, clock: Clock) {
+    this.#clock = clock;
     this.#path = stateDir === null ? undefined : join(stateDir, 'auth.json');
   }
 
@@ -97,7 +100,7 @@ export class AuthFile {
     };
     if (this.#path === undefined) return !overtaken(undefined);
     await mkdir(join(this.#path, '..'), { recursive: true, mode: 0o700 });
-    const lock = await acquireLock(`${this.#path}.lock`);
+    const lock = await acquireLock(`${this.#path}.lock`, { clock: this.#clock });
     try {
       const { [key]: found, ...others } = await this.#read();
       if (overtaken(found)) return false;
@@ -128,7 +131,8 @@ export class AuthFile {
   async #lock(key: string, signal: AbortSignal): Promise<Awaited<ReturnType<typeof acquireLock>> | undefined> {
     if (this.#path === undefined) return undefined;
     await mkdir(join(this.#path, '..'), { recursive: true, mode: 0o700 });
-    return acquireLock(`${this.#path}.${key}.lock`, { staleMs: REFRESH_STALE_MS, timeoutMs: REFRESH_STALE_MS, signal });
+    const most = { staleMs: REFRESH_STALE_MS, timeoutMs: REFRESH_STALE_MS };
+    return acquireLock(`${this.#path}.${key}.lock`, { ...most, signal, clock: this.#clock });
   }
 
   /** @throws StoreError `FILE_FAILED` where it cannot be read or understood: what it has must not be written over then */

@@ -37,7 +37,7 @@ export class Keyring {
       import('./auth-credentials.js'),
       import('./auth-file.js'),
     ]);
-    this.#file ??= new AuthFile(this.#stateDir);
+    this.#file ??= new AuthFile(this.#stateDir, this.#clock);
     let credentials = this.#known.get(id);
     if (credentials === undefined) {
       const parts = { service, url, auth, clock: this.#clock, file: this.#file, onAuthorize: this.#onAuthorize };
