@@ -16,7 +16,7 @@ export interface OAuthServerOptions {
   registration?: boolean;
   /** Replaces what the authorization server says of itself. */
   metadata?: Record<string, unknown>;
-  /** A new refresh token each time; the old one is then of no use. */
+  /** A new refresh token each time; whoever uses an old one again ends all that came of the same sign-in. */
   rotate?: boolean;
   /** Lets everybody in, and asks for a token at tools/call alone. */
   lenient?: boolean;
@@ -30,6 +30,8 @@ export interface TokenRequest {
 }
 
 interface Token {
+  /** The sign-in that it came of. */
+  readonly of: number;
   readonly client: string;
   readonly scope: string;
 }
@@ -54,6 +56,8 @@ export class OAuthServer {
   readonly secrets: string[] = [];
   readonly access = new Map<string, Token>();
   readonly refreshable = new Map<string, Token>();
+  /** Refresh tokens that were used a second time. */
+  readonly reused: string[] = [];
   /** What the token endpoint answers instead, while it is set. */
   tokenFault: { status: number; error?: string; location?: string } | undefined;
   /** Where the MCP server sends every request instead of answering. */
@@ -66,6 +70,7 @@ export class OAuthServer {
   resourceMetadata: Record<string, unknown> | undefined;
   readonly #clients = new Map<string, { secret?: string; publicKey?: string }>();
   readonly #codes = new Map<string, { challenge: string; redirectUri: string; client: string; scope: string }>();
+  readonly #rotated = new Map<string, Token>();
   readonly #server: Server;
 
   private constructor(options: OAuthServerOptions) {
@@ -204,12 +209,14 @@ export class OAuthServer {
     }
     const client = this.#authenticated(params, authorization);
     if (client === undefined) return json({ error: 'invalid_client', error_description: 'who are you' }, 401);
-    if (grant === 'client_credentials') return json(this.#issue({ client, scope: params.get('scope') ?? '' }, false));
+    if (grant === 'client_credentials')
+      return json(this.#issue({ of: ++count, client, scope: params.get('scope') ?? '' }, false));
     if (grant === 'refresh_token') {
       const token = params.get('refresh_token') ?? '';
+      this.#endIfReused(token);
       const known = this.refreshable.get(token);
       if (known?.client !== client) return json({ error: 'invalid_grant', error_description: `no ${token}` }, 400);
-      if (this.options.rotate) this.refreshable.delete(token);
+      if (this.options.rotate && this.refreshable.delete(token)) this.#rotated.set(token, known);
       return json(this.#issue(known, this.options.rotate === true));
     }
     const code = this.#codes.get(params.get('code') ?? '');
@@ -220,7 +227,16 @@ export class OAuthServer {
     const fits =
       code?.client === client && code.challenge === challenge && code.redirectUri === params.get('redirect_uri');
     if (!fits) return json({ error: 'invalid_grant', error_description: 'wrong code' }, 400);
-    json(this.#issue({ client, scope: code.scope }, true));
+    json(this.#issue({ of: ++count, client, scope: code.scope }, true));
+  }
+
+  /** Somebody has a copy of it, and nobody can tell who (RFC 9700, 4.14.2). */
+  #endIfReused(refresh: string): void {
+    const family = this.#rotated.get(refresh);
+    if (family === undefined) return;
+    this.reused.push(refresh);
+    for (const tokens of [this.access, this.refreshable])
+      for (const [token, { of }] of tokens) if (of === family.of) tokens.delete(token);
   }
 
   #issue(token: Token, refreshable: boolean): Record<string, unknown> {
