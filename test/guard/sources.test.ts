@@ -14,7 +14,6 @@ const LONG: Record<string, string> = {
   'src/scope-catalog.ts': 'names, lists and their waits read and write one index',
   'src/store.ts': 'the public class of the package, with its documentation',
   'src/service/service.ts': 'the order of a call’s policies is to be read in one place',
-  'src/connection/auth-credentials.ts': 'one set of credentials, which every way to a token reads and changes',
   'src/endpoint/machine.ts': 'all events and states of one machine',
 };
 
