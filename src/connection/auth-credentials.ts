@@ -32,6 +32,8 @@ export class Credentials {
   readonly #secrets: Secrets;
   readonly #closing = new AbortController();
   #challenge: Challenge | undefined;
+  /** What refused requests wait for. */
+  readonly #waiting = new Set<Challenge>();
   #renewing: Promise<boolean> | undefined;
   #failed: { used: string | undefined; at: number; error: StoreError | undefined } | undefined;
   #asking: Promise<boolean> | undefined;
@@ -79,27 +81,42 @@ export class Credentials {
    * @throws StoreError of a sign-in that failed
    */
   async renew(challenge: Challenge, used: string | undefined, ask: boolean): Promise<boolean> {
+    this.#waiting.add(challenge);
+    try {
+      return await this.#renew(challenge, used, ask);
+    } finally {
+      this.#waiting.delete(challenge);
+    }
+  }
+
+  async #renew(challenge: Challenge, used: string | undefined, ask: boolean): Promise<boolean> {
     const wider = stepsUp(challenge);
     for (;;) {
       const now = this.#kept.authorization;
       const isOther = now !== undefined && now !== used;
       // The same scopes again would bring the same refusal; other credentials help where they have these scopes.
       if (wider ? !isStrictScopeSuperset(challenge.scope, this.#kept.scopes) : isOther) return isOther;
-      const joined = this.#renewing !== undefined;
+      let joined = this.#renewing !== undefined;
       this.#challenge = challenge;
-      if (!(await this.#quietly(challenge, wider ? now : used))) break;
+      if (!(await this.#quietly(challenge, wider ? now : used))) {
+        if (!ask) return false;
+        joined = this.#asking !== undefined;
+        if (!(await this.ask())) return false;
+      }
       // Whoever was joined may have asked for other scopes.
       if (!wider || !joined) return true;
     }
-    return ask ? this.ask() : false;
   }
 
-  /** Has a person sign in, where one can be asked: for what was demanded last. False where none can. */
+  /**
+   * Has a person sign in, where one can be asked: for what was demanded last, and all that requests wait for by then.
+   * False where none can.
+   */
   ask(signal?: AbortSignal): Promise<boolean> {
     const { onAuthorize, clock } = this.parts;
     if (onAuthorize === undefined || this.machine) return Promise.resolve(false);
     if (!this.#asking && clock.now() - this.#refusedAt < ASK_AGAIN_MS) return Promise.resolve(false);
-    this.#asking ??= this.#ask(onAuthorize, this.#challenge, undefined).finally(() => {
+    this.#asking ??= this.#ask(onAuthorize, this.#challenge, this.#demanded()).finally(() => {
       this.#asking = undefined;
     });
     return orAborted(this.#asking, signal).catch((error) => {
@@ -133,14 +150,22 @@ export class Credentials {
 
   /** A refusal of the service, with what can be done about it. */
   explained(error: StoreError, challenge: Challenge): StoreError {
-    const { auth } = this.parts;
-    const known = auth !== undefined || this.#kept.entry !== undefined || challenge.resourceMetadataUrl !== undefined;
-    return refusedWith(this, error, challenge, known, this.#kept.unreadable);
+    const { entry, scopes, unreadable } = this.#kept;
+    const { resourceMetadataUrl } = challenge;
+    const takesOAuth = this.parts.auth !== undefined || entry !== undefined || resourceMetadataUrl !== undefined;
+    return refusedWith(this, error, challenge, { takesOAuth, scopes, unreadable });
   }
 
   /** Ends what is under way. */
   close(): void {
     this.#closing.abort(new StoreError('CANCELLED', 'the store was closed'));
+  }
+
+  /** The scopes that requests wait for, with those there were where one of them needs more. */
+  #demanded(): string | undefined {
+    const waiting = [...this.#waiting];
+    const before = waiting.some(stepsUp) ? this.#kept.scopes : undefined;
+    return computeScopeUnion(before, ...waiting.map(({ scope }) => scope));
   }
 
   #quietly(challenge: Challenge, used: string | undefined): Promise<boolean> {
@@ -205,8 +230,7 @@ export class Credentials {
     signal?: AbortSignal,
     insist = false,
   ): Promise<boolean> {
-    const wider = challenge?.status === 403 ? this.#kept.scopes : undefined;
-    const wanted = computeScopeUnion(this.parts.auth?.scope, scope, wider, challenge?.scope);
+    const wanted = computeScopeUnion(this.parts.auth?.scope, scope, challenge?.scope);
     try {
       await this.#told(async () => {
         const done = await askPerson(

@@ -2,6 +2,7 @@
 
 import {
   AuthorizationServerMismatchError,
+  computeScopeUnion,
   InsecureTokenEndpointError,
   IssuerMismatchError,
   OAuthError,
@@ -9,7 +10,7 @@ import {
 } from '@modelcontextprotocol/client';
 import { asError, StoreError } from '../errors.js';
 import { AuthServerError } from './auth-fetch.js';
-import { type Challenge, stepsUp } from './auth-http.js';
+import { type Challenge, printable, stepsUp } from './auth-http.js';
 import type { Redact } from './redact.js';
 
 /** The service whose sign-in failed. */
@@ -66,21 +67,24 @@ function hintFor({ service, machine }: Asked): string {
     : `Sign in with: mcpstore auth login ${service}`;
 }
 
-/**
- * The same refusal of the service with what can be done about it here.
- * @param known - it is one that takes OAuth
- * @param unreadable - why nobody knows whether there are tokens
- */
-export function refusedWith(
-  of: Asked,
-  error: StoreError,
-  challenge: Challenge,
-  known: boolean,
-  unreadable: StoreError | undefined,
-): StoreError {
+/** What is known of the credentials that were refused. */
+export interface Refused {
+  /** The service is one that takes OAuth. */
+  readonly takesOAuth: boolean;
+  /** Scopes that were asked for or given before. */
+  readonly scopes: string | undefined;
+  /** Why nobody knows whether there are tokens. */
+  readonly unreadable: StoreError | undefined;
+}
+
+/** The same refusal of the service with what can be done about it here. */
+export function refusedWith(of: Asked, error: StoreError, challenge: Challenge, refused: Refused): StoreError {
   const { code, message, figures, cause } = error;
+  const { takesOAuth, scopes, unreadable } = refused;
   if (code === 'FORBIDDEN' && stepsUp(challenge)) {
-    const more = of.machine ? hintFor(of) : `${hintFor(of)} --scope '${challenge.scope}'`;
+    // Signing in anew is for these scopes alone, so those of before are named too.
+    const all = printable(computeScopeUnion(scopes, challenge.scope) ?? '');
+    const more = of.machine ? hintFor(of) : `${hintFor(of)} --scope '${all}'`;
     return new StoreError(code, message, { figures: { ...figures, scope: challenge.scope }, cause, hint: more });
   }
   if (code !== 'AUTH_REQUIRED') return error;
@@ -90,10 +94,10 @@ export function refusedWith(
       cause: unreadable,
       hint: unreadable.hint,
     });
-  const hint = known
+  const hint = takesOAuth
     ? hintFor(of)
     : `Give valid credentials, such as an Authorization header under "headers"; where it takes OAuth: mcpstore auth login ${of.service}`;
-  return new StoreError(code, message, { figures: { ...figures, ...(known && { signIn: true }) }, cause, hint });
+  return new StoreError(code, message, { figures: { ...figures, ...(takesOAuth && { signIn: true }) }, cause, hint });
 }
 
 /** Each that waits gets an error of its own: the hops above write service, tool and attempts into it. */

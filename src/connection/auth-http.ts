@@ -14,8 +14,10 @@ export interface Challenge {
   readonly error: string | undefined;
 }
 
-/** One request is sent again for new credentials so many times: a refresh, and steps up to further scopes. */
-export const MAX_RENEWALS = 3;
+/** One request is sent again for new credentials so many times. */
+const MAX_RENEWALS = 3;
+/** The same for further scopes: each time it is nearer to what it needs, and a person may have agreed to it. */
+const MAX_STEPS = 10;
 
 export function challengeOf(status: 401 | 403, header: string | undefined): Challenge {
   const headers = header === undefined ? undefined : { 'WWW-Authenticate': latin(header.slice(0, 4_096)) };
@@ -37,7 +39,7 @@ function challengeIn(headers: ResponseHeaders): string | undefined {
 }
 
 /** Scopes are names of printable characters (RFC 6749, 3.3); others are dropped. */
-function printable(scope: string): string | undefined {
+export function printable(scope: string): string | undefined {
   const names = scope
     .split(/\s+/)
     .filter((name) => /^[\x21\x23-\x5b\x5d-\x7e]{1,200}$/.test(name) && !name.includes("'"));
@@ -53,6 +55,7 @@ export function stepsUp({ status, error, scope }: Challenge): boolean {
  * Settles with the headers to send a refused request again with, or undefined where it stays refused; undefined itself
  * where new credentials are out of the question.
  * @param ask - a person may be asked
+ * @param renewals - how many times it was sent again before
  */
 export function renewed(
   link: HttpLink,
@@ -60,11 +63,13 @@ export function renewed(
   headers: ResponseHeaders,
   sent: readonly string[],
   ask: boolean,
+  renewals: number,
 ): Promise<string[] | undefined> | undefined {
   const { credentials } = link.options;
   if (credentials === undefined || (status !== 401 && status !== 403)) return undefined;
   const challenge = challengeOf(status, challengeIn(headers));
   if (status === 403 && !stepsUp(challenge)) return undefined;
+  if (renewals >= (status === 403 ? MAX_STEPS : MAX_RENEWALS)) return undefined;
   return credentials
     .renew(challenge, authorizationIn(sent), ask)
     .then((again) => (again ? signedWith(sent, credentials) : undefined));

@@ -1,7 +1,7 @@
 /** Knows the GET stream of a legacy connection: what the server says unasked, and how often a lost stream is reopened. */
 
 import type { Timer } from '../_util/clock.js';
-import { MAX_RENEWALS, renewed } from './auth-http.js';
+import { renewed } from './auth-http.js';
 import { type ResponseHeaders, retryAfter } from './http-errors.js';
 import { type BodyKind, Exchange } from './http-exchange.js';
 import { headerOf, mediaType } from './http-headers.js';
@@ -106,7 +106,7 @@ export class ListenStream {
 
   /** New credentials are being got for it; false where that is out of the question. */
   renews(status: number, headers: ResponseHeaders, sent: readonly string[]): boolean {
-    const renewing = this.#renewals++ < MAX_RENEWALS && renewed(this.link, status, headers, sent, false);
+    const renewing = renewed(this.link, status, headers, sent, false, this.#renewals++);
     if (!renewing) return false;
     renewing.then(
       (signed) => (signed ? this.start() : this.giveUp(`the server answered ${status}`)),

@@ -1,7 +1,7 @@
 /** Knows how one request of ours goes over HTTP: posted, answered as JSON or as a stream of events, or refused. */
 
 import { StoreError } from '../errors.js';
-import { MAX_RENEWALS, refusal, renewed } from './auth-http.js';
+import { refusal, renewed } from './auth-http.js';
 import { errorAnswer, networkError, unusable } from './http-errors.js';
 import { type BodyKind, Exchange } from './http-exchange.js';
 import { addMessageHeaders, addRequestHeaders, mediaType } from './http-headers.js';
@@ -146,7 +146,7 @@ class RequestExchange extends Exchange {
         return undefined;
       }
     }
-    const renewing = this.#renewals < MAX_RENEWALS && renewed(link, status, headers, this.#headers, true);
+    const renewing = renewed(link, status, headers, this.#headers, true, this.#renewals);
     if (!renewing) return refusal(link, status, headers, body);
     // Refused before it ran.
     request.sent = false;

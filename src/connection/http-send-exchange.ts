@@ -2,7 +2,7 @@
 
 import { SdkError, SdkErrorCode, SdkHttpError, type TransportSendOptions } from '@modelcontextprotocol/client';
 import { StoreError } from '../errors.js';
-import { MAX_RENEWALS, refusal, renewed } from './auth-http.js';
+import { refusal, renewed } from './auth-http.js';
 import { errorAnswer, networkError, unusable } from './http-errors.js';
 import { type BodyKind, Exchange } from './http-exchange.js';
 import { headerOf, mediaType } from './http-headers.js';
@@ -146,7 +146,7 @@ export class SendExchange extends Exchange {
       return GOES_ON;
     }
     // Nobody is asked here: the SDK takes a long silence for an old server.
-    const renewing = this.#renewals < MAX_RENEWALS && renewed(link, status, headers, this.#headers, false);
+    const renewing = renewed(link, status, headers, this.#headers, false, this.#renewals);
     if (renewing) {
       this.#renew(renewing, body);
       return GOES_ON;

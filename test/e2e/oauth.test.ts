@@ -321,6 +321,37 @@ it('steps up for each of many calls at once, whatever scope each needs', async (
   expect(server.tokenRequests.length).toBeLessThanOrEqual(1 + tools.length);
 });
 
+it('has the person agree to what many calls at once need, whatever scope each needs, in one go', async () => {
+  const tools = Array.from({ length: 8 }, (_, at) => `t${at}`);
+  const scopes = Object.fromEntries(tools.map((tool) => [tool, `scope:${tool}`]));
+  const server = await OAuthServer.start({ scopes });
+  const stateDir = await signedIn(server);
+  const store = await open(server, stateDir, undefined, { onAuthorize: server.agree });
+  await echo(store);
+  const before = server.authorizations.length;
+  const done = await Promise.allSettled(tools.map((tool) => store.callTool(`peer__${tool}`, {})));
+  expect(done.flatMap((one) => (one.status === 'rejected' ? [String(one.reason)] : []))).toEqual([]);
+  // Calls whose refusal came while the person was asked are in the next question, all of them.
+  expect(server.authorizations.length - before).toBeLessThanOrEqual(2);
+});
+
+it('asks the person as often as one call learns of a further scope that it needs', async () => {
+  const server = await OAuthServer.start({ scopes: { write: 'a b c d e f' }, oneByOne: true });
+  const stateDir = await signedIn(server);
+  const store = await open(server, stateDir, undefined, { onAuthorize: server.agree });
+  await write(store);
+  expect(server.authorizations.at(-1)!.get('scope')).toBe('a b c d e f');
+});
+
+it('ends with a server that finds a further scope each time', async () => {
+  const endless = Array.from({ length: 30 }, (_, at) => `more:${at}`).join(' ');
+  const server = await OAuthServer.start({ scopes: { write: endless }, oneByOne: true });
+  const stateDir = await signedIn(server);
+  const store = await open(server, stateDir, undefined, { onAuthorize: server.agree });
+  expect(await failure(write(store))).toMatchObject({ code: 'FORBIDDEN', executed: 'no' });
+  expect(server.authorizations).toHaveLength(1 + 10);
+});
+
 it('has the person agree to a step up, and is FORBIDDEN with the scope where nobody can be asked', async () => {
   const server = await OAuthServer.start({ scopes: { write: 'notes:write' } });
   const stateDir = await signedIn(server);
@@ -331,6 +362,15 @@ it('has the person agree to a step up, and is FORBIDDEN with the scope where nob
   const asking = await open(server, stateDir, undefined, { onAuthorize: server.agree });
   await write(asking);
   expect(server.authorizations.at(-1)!.get('scope')).toBe('notes:write');
+});
+
+it('names with a missing scope those of before, without which signing in anew would lose them', async () => {
+  const server = await OAuthServer.start({ scopes: { echo: 'notes:read', write: 'notes:write' } });
+  const stateDir = await signedIn(server, { type: 'authorization_code', scope: "notes:read $(id)'x'" });
+  const store = await open(server, stateDir);
+  await echo(store);
+  const { hint } = await failure(write(store));
+  expect(hint).toBe("Sign in with: mcpstore auth login peer --scope 'notes:read notes:write'");
 });
 
 it('steps up a bounded number of times: the same scopes are not asked for again', async () => {

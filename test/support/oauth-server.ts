@@ -10,6 +10,8 @@ export interface OAuthServerOptions {
   scopes?: Record<string, string>;
   /** What a refusal for missing scopes says it needs; default: what is missing. */
   challenge?: string;
+  /** Names of the scopes that are missing only the first, so that a call learns of them one by one. */
+  oneByOne?: boolean;
   /** Clients that are registered beforehand, with their secrets or keys. */
   clients?: Record<string, { secret?: string; publicKey?: string }>;
   /** Takes clients that register themselves. Default true. */
@@ -297,7 +299,8 @@ export class OAuthServer {
     const needed = (this.options.scopes?.[tool ?? ''] ?? '').split(' ').filter((one) => one !== '');
     const missing = needed.filter((scope) => !token?.scope.split(' ').includes(scope));
     if (missing.length > 0) {
-      refuse(403, `, error="insufficient_scope", scope="${this.options.challenge ?? missing.join(' ')}"`);
+      const named = this.options.oneByOne ? missing[0] : missing.join(' ');
+      refuse(403, `, error="insufficient_scope", scope="${this.options.challenge ?? named}"`);
       return;
     }
     if (message.id === undefined) {
