@@ -60,6 +60,8 @@ export class SocketPool {
   /** Sockets that are not connected yet: undici's client does not end them when it is destroyed. */
   readonly #connecting = new Set<Socket>();
   readonly #slots: Slot[] = [];
+  /** Of slots that were removed and are not closed yet: one that still connects goes on until it is. */
+  readonly #leaving = new Set<Client>();
   readonly #line = new Line();
   #busy = 0;
   #destroyed = false;
@@ -174,8 +176,13 @@ export class SocketPool {
 
   #remove(slot: Slot): void {
     this.#slots.splice(this.#slots.indexOf(slot), 1);
+    const { client } = slot;
+    this.#leaving.add(client);
     // It rejects where the socket is destroyed meanwhile, which closes it as well.
-    slot.client.close().catch(() => {});
+    client
+      .close()
+      .catch(() => {})
+      .finally(() => this.#leaving.delete(client));
   }
 
   /** Ends what waits for a socket. While no socket is open, one failed connection speaks for all that wait. */
@@ -188,7 +195,7 @@ export class SocketPool {
   async destroy(): Promise<void> {
     this.#destroyed = true;
     this.failWaiting(new Error('closed'), true);
-    const gone = this.#slots.map((slot) => slot.client.destroy());
+    const gone = [...this.#slots.map(({ client }) => client), ...this.#leaving].map((client) => client.destroy());
     for (const socket of this.#connecting) socket.destroy(new Error('closed'));
     await Promise.all(gone);
   }
