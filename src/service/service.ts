@@ -13,10 +13,12 @@ import type { Endpoint } from '../endpoint/endpoint.js';
 import type { EndpointState } from '../endpoint/machine.js';
 import type { PoolStats } from '../endpoint/pool.js';
 import { StoreError } from '../errors.js';
-import { type OptionLayer, resolvePerformance } from '../option-layers.js';
+import type { OptionLayer } from '../option-layers.js';
 import type { OptionSource, ResolvedPerformance } from '../options.js';
 import type { ResultCache } from './cache.js';
-import { type Listed, type ListLimits, Path, rank } from './path.js';
+import { type Listed, type ListLimits, Path } from './path.js';
+import { Paths, type Running } from './paths.js';
+import { type ResolvedOptions, resolveOptions } from './resolve.js';
 import { ToolList } from './tool-list.js';
 
 /** What a service tells upwards; the store routes it. */
@@ -63,20 +65,6 @@ export type ServiceSpec = {
   | { definition?: undefined; problem: StoreError; config: ServiceConfig }
 );
 
-interface ResolvedOptions {
-  options: ResolvedPerformance;
-  sources: Readonly<Record<string, OptionSource>>;
-  /** See `silenceMs`: for a call without and with a `timeoutMs` of its own. */
-  silenceMs: number;
-  silenceMsTimed: number;
-}
-
-/** What runs once the service is used: below the cache, the path of one owner's calls. */
-interface Running {
-  path: Path;
-  handle: Handler;
-}
-
 export class Service {
   readonly name: string;
   readonly owner: Owner | undefined;
@@ -86,9 +74,7 @@ export class Service {
   #definition: ServiceDefinition | undefined;
   #config: ServiceConfig;
   #options: ResolvedOptions | undefined;
-  #logLevel: string | undefined;
-  /** By owner: `''` for all callers, or each scope's id with `sharing: 'agent'`. */
-  readonly #running = new Map<string, Running>();
+  readonly #paths = new Paths((handle) => this.behindCache(handle));
   #tools: ToolList | undefined;
   /** Ends what the service asks on its own behalf. */
   readonly #ending = new AbortController();
@@ -127,17 +113,14 @@ export class Service {
   configure(): void {
     this.#options = undefined;
     // Off is off: what was kept is not served when it is switched on again. What never ran has kept nothing.
-    if (this.#running.size > 0 && !this.performance.resultCache.enabled)
-      this.#parts.cache.clear({ service: this.name });
-    for (const running of this.#running.values()) {
-      running.path.configure(this.performance);
-      running.handle = this.behindCache(running.path.handle);
-    }
+    if (this.#paths.size === 0) return;
+    if (!this.performance.resultCache.enabled) this.#parts.cache.clear({ service: this.name });
+    this.#paths.configure(this.performance);
   }
 
   /** @throws StoreError `OPTION_INVALID` where these store-wide layers do not fit this service's own options */
   checkLayers(layers: readonly OptionLayer[]): void {
-    this.#resolve(layers);
+    resolveOptions(this.definition, layers);
   }
 
   /** Options with this service's own on top. */
@@ -150,8 +133,7 @@ export class Service {
   }
 
   /**
-   * Longest silence of one call, in milliseconds; 0: its deadline alone counts. A time-out that the caller or the
-   * service's configuration gives replaces the default `readTimeoutMs`, but not one that was set.
+   * Longest silence of one call, in milliseconds; 0: its deadline alone counts.
    */
   silenceMs(callTimeoutMs: number | undefined): number {
     const { silenceMs, silenceMsTimed } = this.#resolved();
@@ -188,22 +170,23 @@ export class Service {
 
   /** State of its best endpoint. */
   get state(): EndpointState {
-    return this.#best?.state ?? { name: 'registered' };
+    return this.#paths.best?.state ?? { name: 'registered' };
   }
 
   /** Do calls go through now? */
   get flowing(): boolean {
-    return this.#best?.flowing ?? false;
+    return this.#paths.best?.flowing ?? false;
   }
 
   /** Why it cannot be used now; while it is started again, what failed before. */
   get failure(): StoreError | undefined {
-    return this.#best?.flowing ? undefined : this.#best?.failure;
+    const { best } = this.#paths;
+    return best?.flowing ? undefined : best?.failure;
   }
 
   /** Of every owner, in the order in which they are configured. */
   get endpoints(): Endpoint[] {
-    return [...this.#running.values()].flatMap(({ path }) => path.endpoints);
+    return this.#paths.endpoints;
   }
 
   /** An open connection, for what it says of itself; starts nothing. */
@@ -222,16 +205,11 @@ export class Service {
   }
 
   get calls(): { running: number; waiting: number } {
-    const calls = { running: 0, waiting: 0 };
-    for (const { path } of this.#running.values()) {
-      calls.running += path.running;
-      calls.waiting += path.waiting;
-    }
-    return calls;
+    return this.#paths.calls;
   }
 
   poolStats(): Record<string, PoolStats> {
-    return Object.fromEntries(this.endpoints.map((endpoint, i) => [`${i}:${endpoint.label}`, endpoint.stats()]));
+    return this.#paths.stats();
   }
 
   /** Begins to start; does not wait. */
@@ -252,8 +230,8 @@ export class Service {
     limits: ListLimits,
   ): Promise<Listed> {
     // A list is the same for every owner, so it starts nothing where something runs.
-    const [running = this.#run('')] = this.#running.values();
-    return running.path.list(method, key, capability, limits);
+    const { path } = this.#paths.first ?? this.#run('');
+    return path.list(method, key, capability, limits);
   }
 
   /** What one of its servers says, without the secrets that they were given: for errors, never for results. */
@@ -263,24 +241,21 @@ export class Service {
 
   /** For every connection that is open, and for each that is opened later. */
   setLogLevel(level: string): void {
-    this.#logLevel = level;
-    for (const { path } of this.#running.values()) path.setLogLevel(level);
+    this.#paths.setLogLevel(level);
   }
 
   closeIdle(maxIdleMs: number): number {
-    let closed = 0;
-    for (const { path } of this.#running.values()) closed += path.closeIdle(maxIdleMs);
-    return closed;
+    return this.#paths.closeIdle(maxIdleMs);
   }
 
   async stop(drainMs: number): Promise<void> {
     this.#run('');
-    await Promise.all([...this.#running.values()].map(({ path }) => path.stop(drainMs)));
+    await this.#paths.stop(drainMs);
   }
 
   async restart(drainMs: number): Promise<void> {
     this.#run('');
-    await Promise.all([...this.#running.values()].map(({ path }) => path.restart(drainMs)));
+    await this.#paths.restart(drainMs);
   }
 
   /** Ends for good; calls in flight have `drainMs`. */
@@ -289,36 +264,18 @@ export class Service {
     this.#tools?.close();
     this.#ending.abort(this.#gone());
     this.#parts.cache.clear({ service: this.name });
-    await Promise.all([...this.#running.values()].map(({ path }) => path.close(drainMs, () => this.#gone())));
-  }
-
-  get #best(): Endpoint | undefined {
-    return this.endpoints.sort((a, b) => rank(a.state) - rank(b.state))[0];
+    await this.#paths.close(drainMs, () => this.#gone());
   }
 
   #resolved(): ResolvedOptions {
-    this.#options ??= this.#resolve(this.#parts.layers);
+    this.#options ??= resolveOptions(this.definition, this.#parts.layers);
     return this.#options;
-  }
-
-  #resolve(layers: readonly OptionLayer[]): ResolvedOptions {
-    const { definition } = this;
-    const timeout = definition?.callTimeoutMs;
-    const resolved = resolvePerformance([
-      ...layers,
-      { source: 'service', values: timeout === undefined ? undefined : { calls: { callTimeoutMs: timeout } } },
-      { source: 'service', values: definition?.options },
-    ]);
-    const { readTimeoutMs } = resolved.options.connectionPool;
-    const silenceMsTimed = resolved.sources['connectionPool.readTimeoutMs'] === 'default' ? 0 : readTimeoutMs;
-    const timed = resolved.sources['calls.callTimeoutMs'] === 'service';
-    return { ...resolved, silenceMs: timed ? silenceMsTimed : readTimeoutMs, silenceMsTimed };
   }
 
   #run(scope: string): Running {
     const own = this.definition?.options.sharing === 'agent';
     const owner = own ? scope : '';
-    const running = this.#running.get(owner);
+    const running = this.#paths.get(owner);
     if (running) return running;
     if (this.problem) throw this.problem;
     if (this.#closed) throw this.#gone();
@@ -346,10 +303,7 @@ export class Service {
       onLine: (stream, text) => this.#emit({ type: 'output', stream, text }),
       asking: asking?.(this.name, own ? scope : undefined),
     });
-    if (this.#logLevel !== undefined) path.setLogLevel(this.#logLevel);
-    const made = { path, handle: this.behindCache(path.handle) };
-    this.#running.set(owner, made);
-    return made;
+    return this.#paths.add(owner, path);
   }
 
   #fetchTools(): Promise<Listed> {

@@ -13,7 +13,7 @@ const MAX_LINES = 300;
 const LONG: Record<string, string> = {
   'src/scope-catalog.ts': 'names, lists and their waits read and write one index',
   'src/store.ts': 'the public class of the package, with its documentation',
-  'src/service/service.ts': 'the order of a call’s policies is to be read in one place',
+  'src/service/service.ts': 'all verbs of a service, which join its paths, its lists and the cache',
   'src/endpoint/machine.ts': 'all events and states of one machine',
 };
 
