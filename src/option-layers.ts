@@ -1,6 +1,7 @@
 /** Knows how layers of options become one, with the origin of each value, and what a pool's options mean for a transport. */
 
-import { RULES, refuseOption } from './option-rules.js';
+import { StoreError } from './errors.js';
+import { RULES } from './option-rules.js';
 import type {
   ConnectionPoolOptions,
   OptionSource,
@@ -40,10 +41,7 @@ export function resolvePerformance(layers: readonly OptionLayer[]): {
     }
     groups[path] = out;
   }
-  const [min, max] = (['minConnections', 'maxConnections'] as const).map((key) => groups['connectionPool']![key]);
-  // Each may come from another layer; a default is clamped where it is used.
-  if (min !== undefined && max !== undefined && (min as number) > (max as number))
-    throw refuseOption('connectionPool.minConnections', `${String(min)} is above maxConnections ${String(max)}`);
+  checkFit(groups['connectionPool'] as ConnectionPoolOptions, sources);
   groups['calls']!['retry'] = Object.freeze(groups['calls.retry']);
   const options = {
     connectionPool: Object.freeze(groups['connectionPool']),
@@ -51,6 +49,29 @@ export function resolvePerformance(layers: readonly OptionLayer[]): {
     resultCache: Object.freeze(groups['resultCache']),
   } as unknown as ResolvedPerformance;
   return { options: Object.freeze(options), sources: Object.freeze(sources) };
+}
+
+const ORIGINS: Record<OptionSource, string> = {
+  default: 'the default',
+  file: 'from the file',
+  code: 'given in code',
+  service: 'of the service itself',
+};
+
+/** Each bound may come from another layer; a default is clamped where it is used. */
+function checkFit(pool: ConnectionPoolOptions, sources: Readonly<Record<string, OptionSource>>): void {
+  const { minConnections, maxConnections } = pool;
+  if (minConnections === undefined || maxConnections === undefined || minConnections <= maxConnections) return;
+  const path = 'connectionPool.minConnections';
+  const [low, high] = [sources[path]!, sources['connectionPool.maxConnections']!];
+  const min = `${path}: ${minConnections}, ${ORIGINS[low]},`;
+  throw new StoreError('OPTION_INVALID', `${min} is above maxConnections ${maxConnections}, ${ORIGINS[high]}`, {
+    figures: { path, minConnections, maxConnections },
+    hint:
+      low === 'service' || high === 'service'
+        ? "Give the service both: its own options win over the store's."
+        : 'Give both, so that they fit.',
+  });
 }
 
 /** Bounds of one endpoint's pool, by the counting rules of `maxConnections`. */

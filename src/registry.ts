@@ -19,7 +19,7 @@ import {
   specOf,
   specsOf,
 } from './configured.js';
-import { asError, StoreError } from './errors.js';
+import { StoreError } from './errors.js';
 import type { Events, Logger } from './events.js';
 import { asObject, refuseUnknown } from './option-rules.js';
 import type { PerformanceOptions } from './options.js';
@@ -194,7 +194,8 @@ export class Registry {
     } catch (error) {
       const path = ['performance'];
       const place = { file: document.file, path, ...locate(document, path) };
-      this.#problem(configInvalid(place, asError(error).message));
+      const { message, service, hint } = error as StoreError;
+      this.#problem(configInvalid(place, message, { service, hint }));
     }
   }
 

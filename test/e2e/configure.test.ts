@@ -175,7 +175,7 @@ describe('a change that is wrong', () => {
       [{ pool: {} }, /^options\.pool: unknown option/],
       [
         { calls: { callTimeoutMs: 5 }, connectionPool: { minConnections: 4 } },
-        /^a: connectionPool\.minConnections: 4 is above maxConnections 3/,
+        /^a: connectionPool\.minConnections: 4, given in code, is above maxConnections 3, of the service itself$/,
       ],
     ];
     for (const [options, message] of wrong) {

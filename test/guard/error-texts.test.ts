@@ -305,3 +305,28 @@ it('an option that is none', async () => {
   `);
   await store.close();
 });
+
+it('an option of the store that does not fit a service', async () => {
+  const { clock, store } = await open(
+    { files: {} },
+    {
+      own: { files: { connectionPool: { maxConnections: 2 } } },
+      performance: { connectionPool: { minConnections: 1 } },
+    },
+  );
+  const change = (connectionPool: object) => (async () => store.configure({ connectionPool }))();
+  expect(await read(clock, change({ minConnections: 3 }))).toMatchInlineSnapshot(`
+    [
+      "OPTION_INVALID: files: connectionPool.minConnections: 3, given in code, is above maxConnections 2, of the service itself",
+      "executed: no",
+      "hint: Give the service both: its own options win over the store's.",
+    ]
+  `);
+  expect(await read(clock, change({ minConnections: 3, maxConnections: 2 }))).toMatchInlineSnapshot(`
+    [
+      "OPTION_INVALID: options.connectionPool.minConnections: 3 is above maxConnections 2",
+      "executed: no",
+    ]
+  `);
+  await store.close();
+});

@@ -115,9 +115,10 @@ it('a change of "performance" is in force at once, as a whole or not at all', as
   await change({ performance: unfit, mcpServers: { own } });
   expect(problems.map(({ error }) => error.message)).toEqual([
     expect.stringMatching(
-      /mcp\.json:1:\d+: performance: own: connectionPool\.minConnections: 3 is above maxConnections 2/,
+      /mcp\.json:1:\d+: performance: own: connectionPool\.minConnections: 3, from the file, is above maxConnections 2, of the service itself$/,
     ),
   ]);
+  expect(problems[0]!.error).toMatchObject({ service: 'own', hint: expect.stringMatching(/^Give the service both/) });
   expect(store.effectiveOptions.calls.callTimeoutMs).toBe(6_000);
   await change({ mcpServers: { own } });
   expect(problems.length).toBe(1);
