@@ -22,6 +22,8 @@ export class Ending {
   #drainEnd = Number.POSITIVE_INFINITY;
   #drains = 0;
   #restarting: Promise<void> | undefined;
+  /** The new start is to be begun, also where no call waits for it. */
+  #begin = false;
 
   constructor(options: EndingOptions) {
     this.#options = options;
@@ -40,13 +42,15 @@ export class Ending {
   /**
    * Starts anew, whatever the state: calls in flight have `drainMs`, new ones wait for the new start. Resolves when that
    * has begun; restarts at the same time are one.
+   * @param begin - false: where no call waits, the next one begins it
    */
-  restart(drainMs: number): Promise<void> {
+  restart(drainMs: number, begin: boolean): Promise<void> {
     const { life, launcher, pool } = this.#options;
     if (life.closed) return Promise.resolve();
     launcher.halt(new StoreError('CONNECT_FAILED', 'the service is restarted'));
     life.send({ type: 'restart' });
     pool.replace();
+    this.#begin ||= begin;
     this.#restarting ??= this.#startAnew(drainMs).finally(() => {
       this.#restarting = undefined;
     });
@@ -67,9 +71,11 @@ export class Ending {
     const { life, launcher, pool, leases } = this.#options;
     await this.#drain(drainMs);
     await Promise.all([launcher.settled(), pool.closeReplaced(), leases.endAll()]);
+    const needed = this.#begin || pool.stats().waiting > 0;
+    this.#begin = false;
     if (life.closed) return;
     launcher.resume();
-    life.send({ type: 'drained' });
+    life.send({ type: 'drained', needed });
   }
 
   /** Ends the calls that wait, and starts that are under way. */

@@ -232,9 +232,9 @@ export class Endpoint {
     return this.#ending.stop(drainMs);
   }
 
-  /** Starts anew, whatever the state: calls in flight have `drainMs`. Resolves when the new start has begun. */
-  restart(drainMs: number): Promise<void> {
-    return this.#ending.restart(drainMs);
+  /** Starts anew, whatever the state, or lets the next call do that; see `Ending.restart`. */
+  restart(drainMs: number, begin = true): Promise<void> {
+    return this.#ending.restart(drainMs, begin);
   }
 
   /** Ends for good: no new calls, those in flight have `drainMs`, then everything closes in parallel. */

@@ -97,8 +97,8 @@ export type EndpointEvent =
   | { type: 'restart' }
   /** Other credentials may be had than those that were refused. */
   | { type: 'credentials' }
-  /** Nothing of before the restart is left. */
-  | { type: 'drained' };
+  /** Nothing of before the restart is left. `needed`: somebody waits for the new start, or it is to be begun anyway. */
+  | { type: 'drained'; needed: boolean };
 
 export type EndpointEffect =
   /** Open the first connection. */
@@ -125,7 +125,8 @@ export function next(state: EndpointState, event: EndpointEvent, now: number): S
     case 'restart':
       return to({ name: 'starting', attempt: 1, history: NO_HISTORY });
     case 'drained':
-      return state.name === 'starting' ? to(state, [{ type: 'open' }]) : stay(state);
+      if (state.name !== 'starting') return stay(state);
+      return event.needed ? to(state, [{ type: 'open' }]) : to({ name: 'registered' });
     case 'credentials':
       return state.name === 'auth_required' ? start(1, NO_HISTORY) : stay(state);
     case 'use':

@@ -194,8 +194,17 @@ export class Path {
     await Promise.all(this.endpoints.map((endpoint) => endpoint.stop(drainMs)));
   }
 
-  async restart(drainMs: number): Promise<void> {
-    await Promise.all(this.endpoints.map((endpoint) => endpoint.restart(drainMs)));
+  /** Is there anything of it that a restart replaces? */
+  get used(): boolean {
+    return this.endpoints.some(({ state }) => state.name !== 'registered' && state.name !== 'stopped');
+  }
+
+  /** @param timeoutMs - for the new start, which begins as with `start`; undefined: the next call begins it */
+  async restart(drainMs: number, timeoutMs: number | undefined): Promise<void> {
+    const { sharing = 'shared' } = this.#options.definition.options;
+    const all = sharing === 'shared' && timeoutMs !== undefined;
+    await Promise.all(this.endpoints.map((endpoint) => endpoint.restart(drainMs, all)));
+    if (!all && timeoutMs !== undefined) this.start(timeoutMs);
   }
 
   /** Ends for good; calls in flight have `drainMs`. */

@@ -90,8 +90,12 @@ export class Paths {
     await Promise.all(this.#all.map((path) => path.stop(drainMs)));
   }
 
-  async restart(drainMs: number): Promise<void> {
-    await Promise.all(this.#all.map((path) => path.restart(drainMs)));
+  /** Starts anew what was in use, or one where nothing was; the others start with their next call. */
+  async restart(drainMs: number, timeoutMs: number): Promise<void> {
+    const all = this.#all;
+    const used = all.filter((path) => path.used);
+    const begun = used.length > 0 ? used : all.slice(0, 1);
+    await Promise.all(all.map((path) => path.restart(drainMs, begun.includes(path) ? timeoutMs : undefined)));
   }
 
   async close(drainMs: number, gone: () => StoreError): Promise<void> {

@@ -249,13 +249,13 @@ export class Service {
   }
 
   async stop(drainMs: number): Promise<void> {
-    this.#run('');
+    if (this.#paths.size === 0) this.#run('');
     await this.#paths.stop(drainMs);
   }
 
   async restart(drainMs: number): Promise<void> {
-    this.#run('');
-    await this.#paths.restart(drainMs);
+    if (this.#paths.size === 0) this.#run('');
+    await this.#paths.restart(drainMs, this.performance.calls.callTimeoutMs);
   }
 
   /** Ends for good; calls in flight have `drainMs`. */

@@ -398,3 +398,45 @@ describe('a start that no call asked for', () => {
     expect([of.path.best.state.name, of.servers[1]!.connects]).toEqual(['ready', 1]);
   });
 });
+
+describe('a restart', () => {
+  it.each([
+    ['shared', [1, 1], [1, 1]],
+    ['agent', [0, 1], [0, 1]],
+    ['call', [1, 0], [0, 0]],
+  ] as const)('with sharing %j begins what its calls will use', async (sharing, begun, kept) => {
+    const of = replicas([1, 1], { sharing });
+    // The first of two is out at first, so one that keeps state runs at the second.
+    of.servers[0]!.onConnect = () => {
+      throw new Error('no');
+    };
+    const called = watch(of.call());
+    await of.clock.advance(1_000);
+    expect([called.settled, called.error]).toEqual([true, undefined]);
+    const connects = [0, 0];
+    of.servers.forEach((server, i) => {
+      server.onConnect = () => void connects[i]!++;
+    });
+    const restarted = watch(of.path.restart(1_000, 60_000));
+    await of.clock.advance(1_100);
+    expect([restarted.settled, restarted.error]).toEqual([true, undefined]);
+    expect(of.path.best.state.name).toBe('ready');
+    expect([connects, of.servers.map((server) => server.open.size)]).toEqual([begun, kept]);
+    const again = watch(of.call());
+    await of.clock.advance(10);
+    expect([again.settled, again.error]).toEqual([true, undefined]);
+  });
+
+  it('begins what a call waits for, and what was stopped', async () => {
+    const of = replicas([1, 1], { sharing: 'agent' });
+    const restarted = of.path.restart(1_000, undefined);
+    const waits = watch(of.call());
+    await of.clock.advance(10);
+    await restarted;
+    expect([waits.settled, waits.error]).toEqual([true, undefined]);
+    await of.path.stop(0);
+    await of.path.restart(0, 60_000);
+    await of.clock.advance(10);
+    expect(of.servers.map(({ open }) => open.size)).toEqual([1, 0]);
+  });
+});

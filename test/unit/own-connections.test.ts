@@ -116,6 +116,28 @@ describe('F5: the endpoint of such calls', () => {
   });
 });
 
+describe('a restart where each agent has connections of its own', () => {
+  it('starts anew what runs, and where nothing does, one alone', async () => {
+    const clock = new FakeClock();
+    const server = new FakeServer({ echo: {} }, clock);
+    const store = await openStore({ s: server }, clock, { own: { s: { sharing: 'agent' } } });
+    const [x, y] = [store.forAgent('x', { services: ['s'] }), store.forAgent('y', { services: ['s'] })];
+    for (const agent of [x, y]) expect(await agent.callTool('s__echo')).toMatchObject({ content: [{}] });
+    // The store's own has asked for the list.
+    expect(server.open.size).toBe(3);
+    await store.restartService('s');
+    await settle(20);
+    expect([server.open.size, server.connects]).toEqual([3, 6]);
+    await store.disconnectService('s');
+    await store.restartService('s');
+    await settle(20);
+    expect([server.open.size, server.connects]).toEqual([1, 7]);
+    for (const agent of [x, y]) expect(await agent.callTool('s__echo')).toMatchObject({ content: [{}] });
+    expect(server.open.size).toBe(3);
+    await store.close();
+  });
+});
+
 it('a store that closes while a list is awaited says so to the call that waits for it', async () => {
   const clock = new FakeClock();
   const server = new FakeServer({}, clock);
