@@ -23,7 +23,9 @@ it('holds for 30 seeds', { timeout: 120_000 }, async () => {
 });
 
 /** A socket that left because options had changed was connected again by undici, and outlived the close. */
-it.for([1_694, 4_188, 50_779, 55_539])('holds for seed %i, which it once did not', { timeout: 60_000 }, async (seed) => {
+it.for([1_694, 4_188, 50_779, 55_539])('holds for seed %i, which it once did not', {
+  timeout: 60_000,
+}, async (seed) => {
   const { out, code } = await sim('--from', String(seed), '--seeds', '1');
   expect(out.trim().split('\n').at(-1), out).toBe('1 seeds, 0 failed');
   expect(code).toBe(0);
