@@ -9,6 +9,8 @@ const TIMEOUT_MS = 10_000;
 /** Metadata and tokens are far smaller. */
 const MAX_BYTES = 1024 * 1024;
 const LOOPBACK = /^(localhost|.+\.localhost|127\.0\.0\.1|\[::1\])$/;
+/** Whatever else leads to this machine. */
+const THIS_MACHINE = /^((.+\.)?localhost|127\.[\d.]+|0\.0\.0\.0|\[::1?\]|\[::ffff:(0|7f[\da-f]{2}):[\da-f]+\])\.?$/;
 
 /** Parameters that say nothing secret. */
 const HARMLESS: ReadonlySet<string> = new Set([
@@ -37,17 +39,20 @@ export class AuthServerError extends Error {
 
 /** May the server at `server` send us there? A public one must not reach into this machine; the rest is encrypted. */
 export function mayAsk(url: URL, server: URL): boolean {
-  if (url.protocol === 'https:' || url.origin === server.origin) return /^https?:$/.test(url.protocol);
-  return url.protocol === 'http:' && LOOPBACK.test(url.hostname) && LOOPBACK.test(server.hostname);
+  if (url.origin === server.origin) return /^https?:$/.test(url.protocol);
+  if (THIS_MACHINE.test(url.hostname) && !THIS_MACHINE.test(server.hostname)) return false;
+  return url.protocol === 'https:' || (url.protocol === 'http:' && LOOPBACK.test(url.hostname));
 }
 
 /**
- * The address that a person is sent to, as a text that no shell understands.
- * @throws AuthServerError for anything but `https:`, or `http:` on this machine
+ * The address that the server at `server` sends a person to, as a text that no shell understands.
+ * @throws AuthServerError for anything but `https:`, or `http:` on this machine for a server that is there too
  */
-export function authorizationUrl(url: URL): string {
+export function authorizationUrl(url: URL, server: URL): string {
   if (url.protocol !== 'https:' && !(url.protocol === 'http:' && LOOPBACK.test(url.hostname)))
     throw new AuthServerError(`the server wants to send the browser to a ${url.protocol} address`, false);
+  if (!mayAsk(url, server))
+    throw new AuthServerError('the server wants to send the browser to an address on this machine', false);
   if (url.username !== '' || url.password !== '')
     throw new AuthServerError('the address to sign in at holds a user name or password', false);
   return url.href.replace(/[`$()'"\\;|<>^!*{}[\]]/g, (char) => encoded(char, url));
@@ -59,33 +64,59 @@ function encoded(char: string, url: URL): string {
   return `%${char.charCodeAt(0).toString(16).toUpperCase()}`;
 }
 
-/** `fetch` with these limits, for the server at `server`; `signal` ends it. */
+/**
+ * `fetch` with these limits, for the server at `server`; `signal` ends it. What failed once fails all that follows: the
+ * SDK takes metadata that cannot be had for none, and would go on with another authorization server.
+ */
 export function authFetch(clock: Clock, server: URL, signal: AbortSignal): FetchLike {
+  let failed: AuthServerError | undefined;
   return async (input, init) => {
-    const url = new URL(String(input));
-    if (!mayAsk(url, server)) throw new AuthServerError(`${url.origin} is no address to ask for a token`, false);
-    const over = new AbortController();
-    const timer = clock.after(TIMEOUT_MS, () => over.abort(new Error(`no answer within ${TIMEOUT_MS} ms`)), true);
+    if (failed) throw failed;
     try {
-      const response = await fetch(url, {
-        ...init,
-        redirect: 'manual',
-        signal: AbortSignal.any([signal, over.signal]),
-      });
-      const text = await bounded(response);
-      if (isTokenRequest(init)) refuse(url, response.status, text, init!);
-      const body = [204, 205, 304].includes(response.status) ? null : text;
-      return new Response(body, { status: response.status, headers: response.headers });
+      return await fetched(clock, server, signal, new URL(String(input)), init);
     } catch (error) {
-      if (error instanceof AuthServerError) throw error;
-      signal.throwIfAborted();
-      const { cause, message } = error as Error;
-      const why = over.signal.aborted ? (over.signal.reason as Error).message : ((cause as Error)?.message ?? message);
-      throw new AuthServerError(`cannot reach ${url.origin}: ${why}`, true, undefined, error);
-    } finally {
-      timer.cancel();
+      if (error instanceof AuthServerError) failed = error;
+      throw error;
     }
   };
+}
+
+async function fetched(
+  clock: Clock,
+  server: URL,
+  signal: AbortSignal,
+  url: URL,
+  init: RequestInit | undefined,
+): Promise<Response> {
+  if (!mayAsk(url, server)) throw new AuthServerError(`${url.origin} is no address to ask for a token`, false);
+  const over = new AbortController();
+  const timer = clock.after(TIMEOUT_MS, () => over.abort(new Error(`no answer within ${TIMEOUT_MS} ms`)), true);
+  try {
+    const response = await fetch(url, {
+      ...init,
+      redirect: 'manual',
+      signal: AbortSignal.any([signal, over.signal]),
+    });
+    const text = await bounded(response);
+    if (isTokenRequest(init)) refuse(url, response.status, text, init!);
+    if (init?.method === undefined && isTrouble(response.status))
+      throw new AuthServerError(`${url.origin} does not give its metadata (${response.status})`, true);
+    const body = [204, 205, 304].includes(response.status) ? null : text;
+    return new Response(body, { status: response.status, headers: response.headers });
+  } catch (error) {
+    if (error instanceof AuthServerError) throw error;
+    signal.throwIfAborted();
+    const { cause, message } = error as Error;
+    const why = over.signal.aborted ? (over.signal.reason as Error).message : ((cause as Error)?.message ?? message);
+    throw new AuthServerError(`cannot reach ${url.origin}: ${why}`, true, undefined, error);
+  } finally {
+    timer.cancel();
+  }
+}
+
+/** It may be over in a moment. Some proxies say 502 where there is nothing, which the SDK knows. */
+function isTrouble(status: number): boolean {
+  return (status >= 500 && status !== 502) || status === 429;
 }
 
 async function bounded(response: Response): Promise<string> {

@@ -130,7 +130,8 @@ export async function askPerson(
 export async function revoke(flow: Flow, { tokens, registration }: AuthEntry): Promise<void> {
   const token = tokens?.refresh_token ?? tokens?.access_token;
   if (token === undefined) return;
-  const { authorizationServerUrl, authorizationServerMetadata: metadata } = await discover(flow, undefined);
+  const challenge = await challengeAt(flow);
+  const { authorizationServerUrl, authorizationServerMetadata: metadata } = await discover(flow, challenge);
   const endpoint = (metadata as { revocation_endpoint?: string } | undefined)?.revocation_endpoint;
   const issuer = metadata?.issuer ?? authorizationServerUrl;
   const provider = new SignIn(flow.auth, registration);
@@ -171,7 +172,11 @@ async function comesBack(
 ): Promise<URLSearchParams> {
   const over = new AbortController();
   const signal = AbortSignal.any([flow.signal, over.signal]);
-  const request = { service: flow.service, url: authorizationUrl(done.authorizationUrl!), redirectUrl: listener.url };
+  const request = {
+    service: flow.service,
+    url: authorizationUrl(done.authorizationUrl!, flow.url),
+    redirectUrl: listener.url,
+  };
   try {
     return await new Promise<URLSearchParams>((resolve, reject) => {
       const late = (): void =>
@@ -187,7 +192,7 @@ async function comesBack(
       Promise.resolve({ ...request, signal })
         .then(onAuthorize)
         .then((address) => {
-          if (address !== undefined) resolve(new URL(address, listener.url).searchParams);
+          if (address !== undefined) resolve(paramsOf(String(address), listener.url));
         })
         .catch((error: Error) =>
           reject(new AuthServerError(`onAuthorize failed: ${error.message}`, false, undefined, error)),
@@ -196,6 +201,13 @@ async function comesBack(
   } finally {
     over.abort();
   }
+}
+
+/** Nothing of an address is told: it has the code. */
+function paramsOf(address: string, redirectUrl: string): URLSearchParams {
+  const url = URL.canParse(address, redirectUrl) ? new URL(address, redirectUrl) : undefined;
+  if (url === undefined || url.origin + url.pathname !== redirectUrl) throw new Error(`expected ${redirectUrl}?…`);
+  return url.searchParams;
 }
 
 /** The code of a redirect that belongs to this sign-in; who sent it is checked before anything that it says is believed. */

@@ -20,7 +20,7 @@ const MAX_RENEWALS = 3;
 const MAX_STEPS = 10;
 
 export function challengeOf(status: 401 | 403, header: string | undefined): Challenge {
-  const headers = header === undefined ? undefined : { 'WWW-Authenticate': latin(header.slice(0, 4_096)) };
+  const headers = header === undefined ? undefined : { 'WWW-Authenticate': latin(bearerIn(header.slice(0, 4_096))) };
   const { scope, resourceMetadataUrl, error } = extractWWWAuthenticateParams(
     new Response(null, headers && { headers }),
   );
@@ -36,6 +36,12 @@ function latin(text: string): string {
 function challengeIn(headers: ResponseHeaders): string | undefined {
   const given = headers['www-authenticate'];
   return Array.isArray(given) ? (given.find((one) => /^bearer\b/i.test(one)) ?? given[0]) : given;
+}
+
+/** The same where one line has several of them (RFC 9110, 11.6.1). */
+function bearerIn(header: string): string {
+  const at = /^\s*bearer\b/i.test(header) ? 0 : header.search(/(?<=,\s*)bearer\s/i);
+  return at > 0 ? header.slice(at) : header;
 }
 
 /** Scopes are names of printable characters (RFC 6749, 3.3); others are dropped. */

@@ -106,7 +106,11 @@ export class SignIn implements OAuthClientProvider {
     return this.#verifier;
   }
 
+  /** An authorization server that does not say that it checks PKCE may not (MCP, "Authorization Code Protection"). */
   saveDiscoveryState(state: OAuthDiscoveryState): void {
+    const metadata = state.authorizationServerMetadata;
+    if (this.redirectUrl !== undefined && metadata && !metadata.code_challenge_methods_supported?.includes('S256'))
+      throw new AuthServerError(`${metadata.issuer} does not support PKCE with S256`, false);
     this.#discovery = state;
   }
 

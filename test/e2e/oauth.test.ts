@@ -5,6 +5,7 @@ import { chmodSync, readdirSync, readFileSync, statSync, symlinkSync, unlinkSync
 import { createServer, get, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { inspect } from 'node:util';
 import { expect, it, vi } from 'vitest';
 import { isStoreError, MCPStore, type OpenOptions, type ServiceConfig, StoreError } from '../../src/index.js';
 import { afterwards, cleanUpAfterEach } from '../support/harness.js';
@@ -284,6 +285,23 @@ it('is no refusal for ever while the authorization server is down, and no failur
   await until(() => echo(store).catch(() => false), 'a refresh that succeeds');
 });
 
+it.each([429, 500, 503])('asks no other authorization server while the metadata cannot be had (%i)', async (status) => {
+  // The server itself would be the next one to ask.
+  const server = await OAuthServer.start({ clients: ROBOT });
+  const other = await OAuthServer.start({ clients: ROBOT });
+  server.resourceMetadata = { resource: server.url, authorization_servers: [other.origin] };
+  const options = { performance: { connectionPool: { maxRetries: 0 } } };
+  const program = await open(server, null, MACHINE, options);
+  const stateDir = await signedIn(server);
+  const onAuthorize = vi.fn(other.agree);
+  const person = await open(server, stateDir, undefined, { ...options, onAuthorize });
+  server.metadataFault = status;
+  for (const store of [program, person])
+    expect(await failure(echo(store))).toMatchObject({ code: 'CONNECT_FAILED', figures: { signIn: true } });
+  expect(server.tokenRequests).toEqual([]);
+  expect(onAuthorize).not.toHaveBeenCalled();
+});
+
 it('ends a call that waits for a token at its deadline', async () => {
   const server = await OAuthServer.start();
   const stateDir = await signedIn(server);
@@ -488,6 +506,53 @@ it.each([
   expect(error).toMatchObject({ code: 'AUTH_REQUIRED', message: expect.stringContaining(words) });
   expect(error.message).not.toMatch(/CANARY|evil/);
   expect(server.tokenRequests).toEqual([]);
+});
+
+it('refuses a redirect without the issuer, of an authorization server that says that it names itself', async () => {
+  const server = await OAuthServer.start({ metadata: { authorization_response_iss_parameter_supported: true } });
+  const store = await open(server, null);
+  const login = (): Promise<void> => store.auth.login('peer', { onAuthorize: server.agree });
+  expect(await failure(login())).toMatchObject({ message: expect.stringContaining('another authorization server') });
+  expect(server.tokenRequests).toEqual([]);
+  server.redirect = { iss: `${server.origin}/` };
+  await failure(login());
+  server.redirect = { iss: server.origin };
+  await login();
+});
+
+it.each([[undefined], [[]], [['plain']]])('signs in nowhere without PKCE: %j', async (methods) => {
+  const server = await OAuthServer.start({ metadata: { code_challenge_methods_supported: methods } });
+  const store = await open(server, null, undefined, { onAuthorize: server.agree });
+  expect(await failure(echo(store))).toMatchObject({
+    code: 'AUTH_REQUIRED',
+    message: expect.stringContaining('does not support PKCE with S256'),
+  });
+  expect([...server.registrations, ...server.authorizations]).toEqual([]);
+});
+
+it.each([
+  ['another host', (at: string) => at.replace('127.0.0.1', 'localhost')],
+  ['another path', (at: string) => at.replace('/callback', '/elsewhere')],
+  ['no address', () => 'http://[CANARY'],
+])('takes from who has the browser no address but the one that it waits for: %s', async (_, changed) => {
+  const server = await OAuthServer.start();
+  const store = await open(server, null);
+  const onAuthorize = async (request: { url: string }): Promise<string> => changed(await server.agree(request));
+  const error = await failure(store.auth.login('peer', { onAuthorize }));
+  expect(error).toMatchObject({ code: 'AUTH_REQUIRED', message: expect.stringContaining('/callback?…') });
+  expect(inspect(error)).not.toContain('CANARY');
+  expect(server.tokenRequests).toEqual([]);
+});
+
+it('revokes what it forgets also where the metadata lie at a place that only a refusal names', async () => {
+  const server = await OAuthServer.start();
+  const other = await OAuthServer.start();
+  server.resourceMetadataPath = '/elsewhere.json';
+  server.resourceMetadata = { resource: server.url, authorization_servers: [other.origin] };
+  const store = await open(server, null);
+  await store.auth.login('peer', { onAuthorize: other.agree });
+  expect(await store.auth.logout('peer')).toBe(true);
+  expect(other.revoked).toHaveLength(1);
 });
 
 it('asks nobody again at once who did not sign in', async () => {

@@ -70,6 +70,10 @@ export class OAuthServer {
   redirect: Record<string, string | undefined> = {};
   /** What the MCP server says of itself instead of its own. */
   resourceMetadata: Record<string, unknown> | undefined;
+  /** Where it says so, which a refusal names. */
+  resourceMetadataPath = '/.well-known/oauth-protected-resource/mcp';
+  /** What they are answered with instead, while it is set. */
+  metadataFault: number | undefined;
   readonly #clients = new Map<string, { secret?: string; publicKey?: string }>();
   readonly #codes = new Map<string, { challenge: string; redirectUri: string; client: string; scope: string }>();
   readonly #rotated = new Map<string, Token>();
@@ -130,13 +134,15 @@ export class OAuthServer {
     const json: Json = (value, status = 200, headers = {}) => {
       response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(value));
     };
+    if (url.pathname === this.resourceMetadataPath && this.metadataFault !== undefined)
+      return json({}, this.metadataFault);
+    if (url.pathname === this.resourceMetadataPath)
+      return json(this.resourceMetadata ?? { resource: this.url, authorization_servers: [this.origin] });
     // Whatever stands behind it, which a browser has to bring here unchanged.
     if (url.pathname.startsWith('/authorize/')) this.authorizePath = decodeURIComponent(url.pathname);
     switch (url.pathname.startsWith('/authorize/') ? '/authorize' : url.pathname) {
       case '/mcp':
         return this.#mcp(request, response, body);
-      case '/.well-known/oauth-protected-resource/mcp':
-        return json(this.resourceMetadata ?? { resource: this.url, authorization_servers: [this.origin] });
       case '/.well-known/oauth-authorization-server':
         return json(this.#metadata());
       case '/register':
@@ -287,7 +293,7 @@ export class OAuthServer {
     const tool = message.method === 'tools/call' ? message.params?.name : undefined;
     const free = this.options.lenient === true && tool === undefined;
     const refuse = (status: number, more: string): void => {
-      const where = `resource_metadata="${this.origin}/.well-known/oauth-protected-resource/mcp"`;
+      const where = `resource_metadata="${this.origin}${this.resourceMetadataPath}"`;
       response.writeHead(status, { 'www-authenticate': `Bearer ${where}${more}` });
       // Servers that echo what they were given must not make us tell it.
       response.end(`no entry for ${authorization ?? 'you'}`);

@@ -18,14 +18,26 @@ it.each([
   ['http://mcp.internal/token', 'http://mcp.internal/mcp', true],
   ['http://mcp.internal:81/token', 'http://mcp.internal/mcp', false],
   ['file:///etc/passwd', 'file:///etc/passwd', false],
+  ['https://localhost:8443/token', 'https://mcp.example.com/mcp', false],
+  ['https://127.0.0.2/token', 'https://mcp.example.com/mcp', false],
+  ['https://0x7f.1/token', 'https://mcp.example.com/mcp', false],
+  ['https://0.0.0.0/token', 'https://mcp.example.com/mcp', false],
+  ['https://[::]/token', 'https://mcp.example.com/mcp', false],
+  ['https://[::ffff:127.0.0.1]/token', 'https://mcp.example.com/mcp', false],
+  ['https://auth.localhost./token', 'https://mcp.example.com/mcp', false],
+  ['https://localhost:8443/token', 'http://127.0.0.1:1/mcp', true],
+  ['https://[2001:db8::1]/token', 'https://mcp.example.com/mcp', true],
+  ['https://localhost.example.com/token', 'https://mcp.example.com/mcp', true],
 ])('asks %s on behalf of %s: %s', (url, server, may) => {
   expect(mayAsk(new URL(url), new URL(server))).toBe(may);
 });
 
 it('hands on addresses as they are, but for what a shell would read', () => {
-  expect(authorizationUrl(new URL('https://a.example/x?y=1&z=a%20b'))).toBe('https://a.example/x?y=1&z=a%20b');
-  expect(authorizationUrl(new URL('http://[::1]:80/x?y=[1]'))).toBe('http://[::1]/x?y=[1]');
-  expect(authorizationUrl(new URL("https://a.example/$(id)?a='b'"))).toBe('https://a.example/%24%28id%29?a=%27b%27');
+  const handedOn = (url: string, server = 'http://localhost:1/mcp'): string =>
+    authorizationUrl(new URL(url), new URL(server));
+  expect(handedOn('https://a.example/x?y=1&z=a%20b')).toBe('https://a.example/x?y=1&z=a%20b');
+  expect(handedOn('http://[::1]:80/x?y=[1]')).toBe('http://[::1]/x?y=[1]');
+  expect(handedOn("https://a.example/$(id)?a='b'")).toBe('https://a.example/%24%28id%29?a=%27b%27');
   for (const bad of [
     'http://a.example/',
     'javascript:1',
@@ -33,7 +45,10 @@ it('hands on addresses as they are, but for what a shell would read', () => {
     'ftp://a.example',
     'https://me@a.example',
   ])
-    expect(() => authorizationUrl(new URL(bad)), bad).toThrow(/address/);
+    expect(() => handedOn(bad), bad).toThrow(/address/);
+  // A public server has no business with what runs on this machine, by way of the person's browser neither.
+  for (const bad of ['http://127.0.0.1:8080/x', 'http://localhost/x', 'https://localhost/x'])
+    expect(() => handedOn(bad, 'https://mcp.example.com/mcp'), bad).toThrow(/on this machine/);
 });
 
 it('takes of a challenge what it may use', () => {
@@ -47,6 +62,13 @@ it('takes of a challenge what it may use', () => {
   expect(challenge('Bearer scope="ok $(id)\'x\' \u0430"').scope).not.toMatch(/'/);
   expect(challenge(`Bearer scope="${'x'.repeat(100_000)}"`).scope).toBeUndefined();
   expect(challenge('Bearer resource_metadata="not an address"').resourceMetadataUrl).toBeUndefined();
+  // One line may have several challenges.
+  for (const others of ['Basic realm="a, b", ', 'Negotiate, ', 'Basic realm="x",'])
+    expect(challenge(`${others}Bearer error="insufficient_scope", scope="a"`), others).toMatchObject({
+      scope: 'a',
+      error: 'insufficient_scope',
+    });
+  expect(challenge('Basic realm="the bearer scope=x"').scope).toBeUndefined();
 });
 
 it.each([
