@@ -508,6 +508,40 @@ it.each([
   expect(server.tokenRequests).toEqual([]);
 });
 
+it('names the server in every request for a token, as its metadata write it', async () => {
+  const server = await OAuthServer.start({ clients: ROBOT });
+  // An origin alone, which a URL would end with a slash.
+  server.resourceMetadata = { resource: server.origin, authorization_servers: [server.origin] };
+  const person = await open(server, await signedIn(server));
+  server.access.clear();
+  await echo(person);
+  await echo(await open(server, null, MACHINE));
+  expect(server.tokenRequests.map(({ grant, params }) => [grant, params.get('resource')])).toEqual(
+    ['authorization_code', 'refresh_token', 'client_credentials'].map((grant) => [grant, server.origin]),
+  );
+});
+
+it.each([
+  ['of another server', () => 'https://evil.example.com/mcp'],
+  ['of another path of it', ({ origin }: OAuthServer) => `${origin}/mc`],
+  ['of a part of it', ({ url }: OAuthServer) => `${url}/part`],
+])('asks for no token for metadata %s', async (_, resource) => {
+  const server = await OAuthServer.start({ clients: ROBOT });
+  const stateDir = await signedIn(server);
+  server.access.clear();
+  server.resourceMetadata = { resource: resource(server), authorization_servers: [server.origin] };
+  for (const store of [await open(server, stateDir), await open(server, null, MACHINE)])
+    expect(await failure(echo(store))).toMatchObject({ code: 'AUTH_REQUIRED' });
+  expect(server.tokenRequests).toHaveLength(1);
+});
+
+it('asks for no token where the metadata of the authorization server name another issuer', async () => {
+  const server = await OAuthServer.start({ clients: ROBOT, metadata: { issuer: 'https://evil.example.com' } });
+  const error = await failure(echo(await open(server, null, MACHINE)));
+  expect(error).toMatchObject({ code: 'AUTH_REQUIRED', message: expect.stringContaining('names another issuer') });
+  expect(server.tokenRequests).toEqual([]);
+});
+
 it('refuses a redirect without the issuer, of an authorization server that says that it names itself', async () => {
   const server = await OAuthServer.start({ metadata: { authorization_response_iss_parameter_supported: true } });
   const store = await open(server, null);
