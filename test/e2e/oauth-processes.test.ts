@@ -49,7 +49,7 @@ class Caller {
   }
 }
 
-it('refreshes once for all processes at once, round after round, and signs nobody out', async () => {
+it('refreshes once for all processes at once, round after round, and signs nobody out (F26)', async () => {
   const server = await OAuthServer.start({ rotate: true });
   const stateDir = await tempDir();
   const options = { stateDir, services: { peer: { url: server.url } } };
