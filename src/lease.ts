@@ -1,9 +1,7 @@
 /** Knows what a caller can do with one connection of its own. */
 
-import type { CallResult, CallToolResult, Handler } from './call.js';
+import type { CallResult, CallToolResult } from './call.js';
 import type { RequestLimits } from './call-options.js';
-import type { Connection } from './connection/connection.js';
-import { complete } from './service/balance.js';
 
 /** One connection of its own: what `store.lease` hands over. */
 export interface Lease {
@@ -11,17 +9,4 @@ export interface Lease {
   callTool(name: string, args?: Record<string, unknown>, options?: RequestLimits): Promise<CallToolResult>;
   /** Any MCP request. */
   request(method: string, params?: Record<string, unknown>, options?: RequestLimits): Promise<CallResult>;
-}
-
-/** The last hop of a call over a lease: always the same connection, never repeated. */
-export function overConnection(connection: Connection): Handler {
-  return async (call) => {
-    call.record.attempts++;
-    connection.inFlight++;
-    try {
-      return complete(call, await connection.request(call.method, call.params, call));
-    } finally {
-      connection.inFlight--;
-    }
-  };
 }

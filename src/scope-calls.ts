@@ -16,7 +16,7 @@ import {
 import { outcomeOf, runCall, ServiceCall } from './caller.js';
 import { headersOf } from './catalog/tool.js';
 import { asError, isStoreError, StoreError } from './errors.js';
-import { type Lease, overConnection } from './lease.js';
+import type { Lease } from './lease.js';
 import type { ScopeCatalog, ScopeTool } from './scope-catalog.js';
 import { needService, type ScopeParts } from './scope-parts.js';
 import type { Service } from './service/service.js';
@@ -91,9 +91,9 @@ export class ScopeCalls {
   async lease<T>(local: string, fn: (lease: Lease) => Promise<T>): Promise<T> {
     this.#parts.assertOpen();
     const service = needService(this.#parts, local);
-    return service.lease(this.#parts.id, (connection) => {
+    return service.lease(this.#parts.id, (over) => {
       // What it changes, nobody may read from the cache any more.
-      const handle = service.behindCache(overConnection(connection));
+      const handle = service.behindCache(over);
       const request: Lease['request'] = (method, params = {}, options) =>
         runCall(this.#plainCall(service, local, method, params, options), handle, this.#parts);
       return fn({

@@ -61,7 +61,7 @@ export class Endpoint {
     });
     this.#launcher = new Launcher({ ...options, onGap: () => onNotice({ kind: 'list_changed', list: 'tools' }) });
     const open = (): Promise<Connection> => this.#launcher.open();
-    this.#outcomes = new Outcomes(this.#life, mayEject);
+    this.#outcomes = new Outcomes(this.#life, mayEject, () => this.#pool.size > 0);
     this.leases = new Leases({ clock, life: this.#life, outcomes: this.#outcomes, open, onNotice });
     this.#measure = measure(definition, own, performance);
     this.#pool = new Pool({

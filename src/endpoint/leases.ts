@@ -35,22 +35,11 @@ export class Leases {
 
   /** One for one call alone, which ends with `ownDone`; how its start goes counts as that of a pool's does. */
   async own(call: WaitLimits, timeoutMs: number): Promise<Connection> {
-    const { clock, life, outcomes } = this.#options;
     this.#assertUsable(call);
-    outcomes.begin(call, true);
-    const sentAt = clock.now();
-    const send = life.sinceNow();
-    try {
-      const connection = await this.#beside(call, timeoutMs, (error) =>
-        send({ type: 'own_failed', error, sentAt, random: clock.random() }),
-      );
-      life.send({ type: 'opened' });
-      connection.inFlight++;
-      return connection;
-    } catch (error) {
-      outcomes.leave(call);
-      throw error;
-    }
+    const connection = await this.#counted(call, timeoutMs);
+    this.#options.life.send({ type: 'opened' });
+    connection.inFlight++;
+    return connection;
   }
 
   /** Its call is over: settles when nothing of the connection is left. */
@@ -66,10 +55,36 @@ export class Leases {
     return this.end(connection);
   }
 
-  /** One of one owner, which ends with `end`. Rejects as waiting for one of the pool's does. */
+  /**
+   * One of one owner, which ends with `end`. Rejects as waiting for one of the pool's does. Where the endpoint waits to be
+   * probed, this start does it until the connection is open; then the next call does, of this owner or another.
+   */
   async open(limits: WaitLimits, timeoutMs: number): Promise<Connection> {
     this.#assertUsable(limits);
-    return this.#beside(limits, timeoutMs);
+    const { life, outcomes } = this.#options;
+    // Else the pool's own starts tell how it stands.
+    if (life.state.name !== 'probing') return this.#beside(limits, timeoutMs);
+    const connection = await this.#counted(limits, timeoutMs);
+    outcomes.leave(limits);
+    return connection;
+  }
+
+  /** One call over a connection of `open`; how it ends counts as that of any other call does. */
+  async use<T>(connection: Connection, call: WaitLimits, run: () => Promise<T>): Promise<T> {
+    const { clock, outcomes } = this.#options;
+    const sentAt = clock.now();
+    outcomes.begin(call, true);
+    connection.inFlight++;
+    try {
+      const result = await run();
+      outcomes.over(call, 'call', sentAt, undefined);
+      return result;
+    } catch (error) {
+      outcomes.over(call, 'call', sentAt, error);
+      throw error;
+    } finally {
+      connection.inFlight--;
+    }
   }
 
   async end(connection: Connection): Promise<void> {
@@ -87,6 +102,22 @@ export class Leases {
     life.wake();
     const refusal = life.refusal(deadline);
     if (refusal) throw refusal;
+  }
+
+  /** A start that the endpoint's state hears of; it probes where that is due, and goes on doing so. */
+  async #counted(limits: WaitLimits, timeoutMs: number): Promise<Connection> {
+    const { clock, life, outcomes } = this.#options;
+    outcomes.begin(limits, true);
+    const sentAt = clock.now();
+    const send = life.sinceNow();
+    try {
+      return await this.#beside(limits, timeoutMs, (error) =>
+        send({ type: 'own_failed', error, sentAt, random: clock.random() }),
+      );
+    } catch (error) {
+      outcomes.leave(limits);
+      throw error;
+    }
   }
 
   /** @param onFailed - hears of a start that failed, also where nobody waits for it any more */

@@ -77,8 +77,11 @@ export type EndpointEvent =
   | { type: 'idle' }
   /** A start of a connection for one call alone, begun at `sentAt`, failed. */
   | { type: 'own_failed'; error: StoreError; sentAt: number; random: number }
-  /** A call was answered. `own`: over a connection of its own, so starts succeed as well. */
-  | { type: 'call_ok'; own?: boolean }
+  /**
+   * A call was answered. `own`: over a connection of its own, so starts succeed as well. `connected`: the next call has a
+   * connection too, or needs none; a lease is nobody else's.
+   */
+  | { type: 'call_ok'; own: boolean; connected: boolean }
   /**
    * A call that was sent at `sentAt` failed for a reason that lies in the transport or the protocol. `leadsTo`: where that
    * leads when it is one too many; `'degraded'` keeps it in use, since too many siblings are out already.
@@ -144,7 +147,7 @@ export function next(state: EndpointState, event: EndpointEvent, now: number): S
     case 'own_failed':
       return ownFailed(state, event, now);
     case 'call_ok':
-      return callOk(state, event.own === true, now);
+      return callOk(state, event, now);
     case 'call_failed':
       return callFailed(state, event, now);
     case 'probe':
@@ -270,11 +273,18 @@ function giveUp(error: StoreError, now: number): Step {
   ]);
 }
 
-function callOk(state: EndpointState, own: boolean, now: number): Step {
+function callOk(
+  state: EndpointState,
+  { own, connected }: Extract<EndpointEvent, { type: 'call_ok' }>,
+  now: number,
+): Step {
   if (!('history' in state)) return stay(state);
   const history = { ...state.history, calls: [], ...(own && { starts: [] }) };
-  if (state.name === 'probing' && state.of === 'call')
+  if (state.name === 'probing' && state.of === 'call') {
+    // It works, but the next call has to open a connection first; one that does already goes on to find out.
+    if (!connected) return state.busy ? stay(state) : to({ name: 'registered' });
     return to({ name: 'ready', since: now, history: { ...history, backAt: now } });
+  }
   if (state.name === 'degraded') return to({ name: 'ready', since: now, history });
   const news = state.history.calls.length > 0 || (own && state.history.starts.length > 0);
   if (state.name === 'ready' && news) return to({ ...state, history });

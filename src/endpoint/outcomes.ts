@@ -7,18 +7,24 @@ import { asStoreError, verdictOf } from './refusal.js';
 export class Outcomes {
   readonly #life: Lifecycle;
   readonly #mayEject: (() => boolean) | undefined;
+  readonly #connected: () => boolean;
   /** The wait or call that probes. */
   #probe: WaitLimits | undefined;
 
-  /** @param mayEject - undefined: it has no siblings */
-  constructor(life: Lifecycle, mayEject: (() => boolean) | undefined) {
+  /**
+   * @param mayEject - undefined: it has no siblings
+   * @param connected - is there a connection that any call may use?
+   */
+  constructor(life: Lifecycle, mayEject: (() => boolean) | undefined, connected: () => boolean) {
     this.#life = life;
     this.#mayEject = mayEject;
+    this.#connected = connected;
   }
 
-  /** Where the endpoint is to be probed, this call does it. `connected`: there is a connection for it. */
+  /** Where the endpoint waits to be probed, this call does it. `connected`: there is a connection for it. */
   begin(call: WaitLimits, connected: boolean): void {
-    if (this.#life.state.name !== 'probing') return;
+    const { state } = this.#life;
+    if (state.name !== 'probing' || state.busy) return;
     this.#probe = call;
     this.#life.send({ type: 'probe', connected });
   }
@@ -31,13 +37,16 @@ export class Outcomes {
   over(call: WaitLimits, asked: 'call' | 'list', sentAt: number, error: unknown, own = false): boolean {
     const verdict = error === undefined ? 'answered' : verdictOf(error);
     const answered = verdict === 'answered' && asked === 'call';
-    if (verdict === 'failed') this.#failed(error, sentAt);
-    else if (answered && (own || this.#life.troubled)) this.#life.send({ type: 'call_ok', own });
     this.leave(call);
+    if (verdict === 'failed') this.#failed(error, sentAt);
+    else if (answered && (own || this.#life.troubled)) {
+      const connected = own || this.#connected();
+      this.#life.send({ type: 'call_ok', own, connected });
+    }
     return answered;
   }
 
-  /** It ended without a verdict; another may probe. */
+  /** It probes no more; another may. */
   leave(call: WaitLimits): void {
     if (this.#probe !== call) return;
     this.#probe = undefined;

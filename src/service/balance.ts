@@ -2,7 +2,7 @@
 
 import { onAbort } from '../_util/abort.js';
 import type { Clock } from '../_util/clock.js';
-import { type Call, type CallResult, InputRequired } from '../call.js';
+import { type Call, type CallResult, type Handler, InputRequired } from '../call.js';
 import type { Connection } from '../connection/connection.js';
 import type { Endpoint } from '../endpoint/endpoint.js';
 import { StoreError } from '../errors.js';
@@ -204,6 +204,16 @@ export class Balance {
       this.#blame(call, endpoint);
       throw error;
     }
+  }
+
+  /** The last hop of a call over a lease: always the same connection, never repeated. */
+  over({ endpoint, connection }: Taken): Handler {
+    return (call) => {
+      call.record.attempts++;
+      return endpoint.leases.use(connection, call, async () =>
+        complete(call, await connection.request(call.method, call.params, call)),
+      );
+    };
   }
 
   /** @param doubt - how little is hoped of one; the same of all where it is left out */

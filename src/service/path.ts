@@ -131,7 +131,7 @@ export class Path {
   }
 
   /** Runs `fn` with a connection of its own, which ends with it. That it opens is tried as often, and where, a call is. */
-  async lease<T>(fn: (connection: Connection) => Promise<T>, timeoutMs: number): Promise<T> {
+  async lease<T>(fn: (handle: Handler) => Promise<T>, timeoutMs: number): Promise<T> {
     const deadline = this.#options.clock.now() + timeoutMs;
     let taken: Taken | undefined;
     await this.#retries.around(async (call) => {
@@ -140,7 +140,7 @@ export class Path {
     })(this.#ours('lease', { deadline, timeoutMs, signal: undefined }));
     const { endpoint, connection } = taken!;
     try {
-      return await fn(connection);
+      return await fn(this.#balance.over(taken!));
     } finally {
       await endpoint.leases.end(connection);
     }

@@ -218,7 +218,7 @@ export class Service {
   }
 
   /** Runs `fn` with a connection of its own, which ends with it. */
-  async lease<T>(scope: string, fn: (connection: Connection) => Promise<T>): Promise<T> {
+  async lease<T>(scope: string, fn: (handle: Handler) => Promise<T>): Promise<T> {
     return this.#run(scope).path.lease(fn, this.performance.calls.callTimeoutMs);
   }
 

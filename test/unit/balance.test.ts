@@ -319,16 +319,17 @@ describe('who shares connections', () => {
   });
 });
 
-describe('a lease over replicas', () => {
-  const dies = (): never => {
-    throw new Error('no');
-  };
+const dies = (): never => {
+  throw new Error('no');
+};
+const echo = ({ clock }: Replicas) => fakeCall(clock, { params: { name: 'echo', arguments: {} } });
 
+describe('a lease over replicas', () => {
   it('is opened at another where one cannot be reached, and that one is asked last from then on', async () => {
     const of = replicas([1, 1]);
     of.servers[0]!.onConnect = dies;
     for (let i = 0; i < 3; i++) {
-      const lease = watch(of.path.lease((connection) => connection.ping(1_000), 60_000));
+      const lease = watch(of.path.lease((handle) => handle(echo(of)), 60_000));
       await of.clock.advance(1_000);
       expect([lease.settled, lease.error]).toEqual([true, undefined]);
     }
@@ -366,9 +367,88 @@ describe('a lease over replicas', () => {
     const error = await failure(of.path.lease(() => Promise.resolve(), 60_000));
     expect(error).toMatchObject({ code: 'SERVICE_DOWN', figures: { nextTryInMs: expect.any(Number) } });
     expect(of.servers[0]!.connects).toBe(connects);
-    await of.clock.advance(OUT_MS);
-    await of.path.lease(() => Promise.resolve(), 60_000);
   });
+});
+
+describe('a lease while the breaker waits to be probed', () => {
+  /** A replica whose calls crashed it until it was taken out of use, and which may be probed now. */
+  async function probing(): Promise<Replicas> {
+    const of = replicas([1]);
+    of.servers[0]!.tools = { echo: { run: ({ hangUp }) => [hangUp(), new Promise(() => {})][1] as Promise<never> } };
+    for (let i = 0; i < TRIP_FAILURES; i++) {
+      void of.call().catch(() => {});
+      await of.clock.advance(2_000);
+    }
+    await of.clock.advance(OUT_MS);
+    expect(of.path.best.state).toMatchObject({ name: 'probing', busy: false });
+    return of;
+  }
+
+  it('probes while it is opened: others fail fast', async () => {
+    const of = await probing();
+    of.servers[0]!.onConnect = () => new Promise((resolve) => of.clock.after(100, resolve));
+    const leases = [1, 2].map(() => watch(of.path.lease(() => Promise.resolve('open'), 60_000)));
+    await settle();
+    expect(of.path.best.state).toMatchObject({ name: 'probing', busy: true });
+    expect(await failure(of.call())).toMatchObject({ code: 'SERVICE_DOWN' });
+    expect(leases[1]!.error).toMatchObject({ code: 'SERVICE_DOWN' });
+    await of.clock.advance(100);
+    expect(leases[0]!.value).toBe('open');
+    // A start shows that it starts; the next call finds out more.
+    expect(of.path.best.state).toMatchObject({ name: 'probing', busy: false });
+  });
+
+  it('whose start fails has its endpoint started again after a pause', async () => {
+    const of = await probing();
+    of.servers[0]!.onConnect = dies;
+    const lease = watch(of.path.lease(() => Promise.resolve(), 100));
+    await of.clock.advance(100);
+    expect([lease.settled, of.path.best.state.name]).toEqual([true, 'reconnecting']);
+  });
+
+  it('and whose call is answered lets the others through, whether or not there is a connection for them', async () => {
+    const of = await probing();
+    of.servers[0]!.tools = { echo: {} };
+    await of.path.lease((handle) => handle(echo(of)), 60_000);
+    expect(of.path.best.state.name).toBe('registered');
+    const call = watch(of.call());
+    await of.clock.advance(10);
+    expect([call.settled, call.error, of.path.best.state.name]).toEqual([true, undefined, 'ready']);
+  });
+
+  it('and whose call fails opens it again, for longer', async () => {
+    const of = await probing();
+    const lost = await failure(of.path.lease((handle) => handle(echo(of)), 60_000));
+    expect(lost).toMatchObject({ code: 'OUTCOME_UNKNOWN' });
+    expect(of.path.best.state).toMatchObject({ name: 'breaker_open', nextTryAt: of.clock.now() + 2 * OUT_MS });
+  });
+
+  it('that is idle is in nobody’s way', async () => {
+    const of = await probing();
+    of.servers[0]!.tools = { echo: {} };
+    let end = (): void => {};
+    const lease = of.path.lease(() => new Promise<void>((resolve) => (end = resolve)), 60_000);
+    await of.clock.advance(10);
+    const call = watch(of.call());
+    await of.clock.advance(10);
+    expect([call.settled, call.error]).toEqual([true, undefined]);
+    end();
+    await lease;
+  });
+});
+
+it('calls over leases count for the breaker as all others do', async () => {
+  const of = replicas([1]);
+  of.path.start(60_000);
+  await of.clock.advance(10);
+  of.servers[0]!.tools = { echo: { run: ({ hangUp }) => [hangUp(), new Promise(() => {})][1] as Promise<never> } };
+  for (let i = 0; i < TRIP_FAILURES; i++) {
+    expect(of.path.best.state.name).not.toBe('breaker_open');
+    await of.clock.advance(1);
+    await of.path.lease((handle) => failure(handle(echo(of))), 60_000);
+  }
+  expect(of.path.best.state.name).toBe('breaker_open');
+  expect(await failure(of.call())).toMatchObject({ code: 'SERVICE_DOWN' });
 });
 
 describe('a start that no call asked for', () => {

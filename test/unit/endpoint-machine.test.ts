@@ -52,8 +52,9 @@ const events = {
   idle: { type: 'idle' },
   own_failed: { type: 'own_failed', error, sentAt: NOW - 10, random: 0.5 },
   'own_failed together': { type: 'own_failed', error, sentAt: NOW - 7_000, random: 0.5 },
-  call_ok: { type: 'call_ok' },
-  'call_ok own': { type: 'call_ok', own: true },
+  call_ok: { type: 'call_ok', own: false, connected: true },
+  'call_ok own': { type: 'call_ok', own: true, connected: true },
+  'call_ok over a lease': { type: 'call_ok', own: false, connected: false },
   call_failed: { type: 'call_failed', error, sentAt: NOW - 10, leadsTo: 'breaker_open' },
   probe: { type: 'probe', connected: true },
   'probe unconnected': { type: 'probe', connected: false },
@@ -103,6 +104,7 @@ const TABLE: Record<keyof typeof events, Partial<Record<keyof typeof states, str
   },
   'call_ok own': { ready: 'ready', degraded: 'ready', probing: 'ready', probing_busy: 'ready' },
   call_ok: { degraded: 'ready', probing: 'ready', probing_busy: 'ready' },
+  'call_ok over a lease': { degraded: 'ready', probing: 'registered' },
   call_failed: {
     starting: 'starting',
     ready: 'degraded',
@@ -364,7 +366,7 @@ describe('the breaker', () => {
   });
 
   it('forgets failures at a success, and those that are further apart than its window', () => {
-    const { state } = next(failing(TRIP_FAILURES - 1, 100), { type: 'call_ok' }, NOW);
+    const { state } = next(failing(TRIP_FAILURES - 1, 100), events.call_ok, NOW);
     expect(state).toMatchObject({ name: 'ready', history: { calls: [] } });
     expect(failing(50, TRIP_WINDOW_MS / 4).name).toBe('degraded');
   });
