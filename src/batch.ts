@@ -71,6 +71,8 @@ export interface BatchParts {
   clock: Clock;
   run: BatchRunner;
   concurrency: number;
+  /** Hears its size once it is over. */
+  observe: (size: number) => void;
 }
 
 /**
@@ -196,6 +198,7 @@ export class Batch {
     while (this.#workers.size + this.#followers.size > 0) await Promise.all([...this.#workers, ...this.#followers]);
     this.#timer?.cancel();
     this.#offAbort?.();
+    this.#parts.observe(this.#calls.length);
   }
 
   /** Begins nothing more and cancels what runs. */
@@ -253,20 +256,16 @@ export class Batch {
   #done(index: number, entry: BatchEntry): void {
     if (this.#options.stopOnError && entry.status !== 'ok') this.#stopped ??= stoppedByEntry();
     this.#emit({ index, ...entry });
-    this.#report(index, entry);
-  }
-
-  #run(call: BatchCall): Promise<BatchEntry> {
-    return this.#parts.run(call, { deadline: this.#deadline, signal: this.#abort.signal });
-  }
-
-  #report(index: number, entry: BatchEntry): void {
     try {
       this.#options.onResult?.({ index, ...entry });
     } catch (error) {
       // A listener that fails ends the batch: going on would repeat its failure for every entry.
       this.stop(new StoreError('CANCELLED', `onResult failed: ${asError(error).message}`, { cause: error }));
     }
+  }
+
+  #run(call: BatchCall): Promise<BatchEntry> {
+    return this.#parts.run(call, { deadline: this.#deadline, signal: this.#abort.signal });
   }
 }
 

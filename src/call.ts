@@ -88,6 +88,8 @@ export interface Call {
   readonly onProgress: ((progress: Progress) => void) | undefined;
   /** Answers what the server asks meanwhile; undefined for what nobody's call is, such as a list. */
   readonly ask?: Asker | undefined;
+  /** Trace context for the server, part of the request's `_meta`; undefined where nobody traces. */
+  trace?: Readonly<Record<string, string>> | undefined;
   /** HTTP headers of this call alone (`Mcp-Param-*`). */
   readonly headers: Readonly<Record<string, string>> | undefined;
   readonly cache: CacheMode | undefined;

@@ -12,6 +12,7 @@ import {
 } from './call.js';
 import type { RequestLimits } from './call-options.js';
 import { asError, isStoreError, StoreError } from './errors.js';
+import type { CallSpan } from './observe/otel.js';
 import { answerRounds } from './rounds.js';
 import type { Service } from './service/service.js';
 
@@ -57,6 +58,7 @@ export class ServiceCall implements Call {
   readonly readOnly: boolean;
   readonly cachePrefix: string;
   readonly record: CallRecord;
+  trace: Call['trace'] = undefined;
 
   constructor(service: Service, spec: CallSpec, limits: RequestLimits | undefined) {
     const own = limits?.timeoutMs ?? service.performance.calls.callTimeoutMs;
@@ -81,17 +83,27 @@ export class ServiceCall implements Call {
   }
 }
 
+/** Who looks on while a call is made. */
+export interface CallObservers {
+  clock: Clock;
+  observe: (record: CallRecord) => void;
+  /** Undefined where nobody traces. */
+  trace: (call: Call) => CallSpan | undefined;
+}
+
 /** Sends the call down the path; when the promise settles its record is complete and has been handed to `observe`. */
 export async function runCall(
   call: Call,
   handle: Handler,
-  { clock, observe }: { clock: Clock; observe: (record: CallRecord) => void },
+  { clock, observe, trace }: CallObservers,
 ): Promise<CallResult> {
   const { record } = call;
+  const span = trace(call);
+  let failure: StoreError | undefined;
   try {
     let result: CallResult;
     try {
-      result = await handle(call);
+      result = await (span === undefined ? handle(call) : span.run(() => handle(call)));
     } catch (thrown) {
       if (!(thrown instanceof InputRequired)) throw thrown;
       result = await answerRounds(call, thrown.result, handle, clock);
@@ -100,14 +112,15 @@ export async function runCall(
     record.outcome = result['isError'] === true ? 'tool_error' : 'ok';
     return result;
   } catch (thrown) {
-    const error = located(thrown, call);
-    record.outcome = outcomeOf(error);
-    record.code = error.code;
-    record.executed = error.executed;
-    throw error;
+    failure = located(thrown, call);
+    record.outcome = outcomeOf(failure);
+    record.code = failure.code;
+    record.executed = failure.executed;
+    throw failure;
   } finally {
     record.totalMs = clock.now() - record.startedAt;
     observe(record);
+    span?.end(record, failure);
   }
 }
 

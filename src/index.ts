@@ -36,13 +36,16 @@ export type { Logger, ServiceStatus, StoreEventName, StoreEvents } from './event
 export type { Lease } from './lease.js';
 export type { ObjectPoolOptions, ObjectPoolStats } from './object-pool.js';
 export { ObjectPool } from './object-pool.js';
-export type { CallStats } from './observe/stats.js';
+export type { CallStats } from './observe/counter.js';
+export type { Metrics } from './observe/metrics.js';
+export type { BatchStats, ServiceStats } from './observe/stats.js';
 export type { OpenOptions } from './open-options.js';
 export type {
   BalanceStrategy,
   CallOptionsConfig,
   ConnectionPoolOptions,
   EndpointOptions,
+  MonitoringOptions,
   OptionSource,
   PerformanceOptions,
   ResolvedPerformance,
@@ -57,5 +60,5 @@ export type { ListOptions, ServiceProblem } from './scope-catalog.js';
 export type { CacheFilter, CacheStats } from './service/cache.js';
 export type { EndpointInfo, ServiceInfo } from './service-info.js';
 export type { LoginOptions, SignInStatus } from './sign-ins.js';
-export type { StoreStats } from './store.js';
 export { MCPStore } from './store.js';
+export type { StoreStats } from './store-stats.js';

@@ -47,6 +47,7 @@ export function resolvePerformance(layers: readonly OptionLayer[]): {
     connectionPool: Object.freeze(groups['connectionPool']),
     calls: Object.freeze(groups['calls']),
     resultCache: Object.freeze(groups['resultCache']),
+    monitoring: Object.freeze(groups['monitoring']),
   } as unknown as ResolvedPerformance;
   return { options: Object.freeze(options), sources: Object.freeze(sources) };
 }

@@ -57,6 +57,7 @@ export const RULES: Record<string, Group> = {
     maxBytes: count(64 * 1024 * 1024, 1),
     ttlMs: ms(300_000),
   },
+  monitoring: { enabled: { kind: 'boolean', default: true } },
 };
 
 const SERVICE_RULES: Group = {
@@ -164,8 +165,10 @@ export function checkPerformance(
   refuse: Refuse = refuseOption,
 ): PerformanceOptions {
   const object = asObject(value, path, refuse);
-  refuseUnknown(object, ['connectionPool', 'calls', 'resultCache'], path, refuse);
+  refuseUnknown(object, ['connectionPool', 'calls', 'resultCache', 'monitoring'], path, refuse);
   checkShared(object, path, refuse, { calls: RULES['calls']!, resultCache: RULES['resultCache']! });
+  if (object['monitoring'] !== undefined)
+    checkGroup(object['monitoring'], RULES['monitoring']!, `${path}.monitoring`, refuse);
   return object as PerformanceOptions;
 }
 

@@ -80,11 +80,17 @@ export interface ResultCacheOptions {
   ttlMs?: number;
 }
 
+export interface MonitoringOptions {
+  /** Count calls, and tell them to OpenTelemetry where an SDK is registered. Default true; off, `stats()` has no calls. */
+  enabled?: boolean;
+}
+
 /** Store-wide tuning, as `open({ performance })` and `performance` in `mcp.json` take it. */
 export interface PerformanceOptions {
   connectionPool?: ConnectionPoolOptions;
   calls?: CallOptionsConfig;
   resultCache?: ResultCacheOptions;
+  monitoring?: MonitoringOptions;
 }
 
 /** One tool's policies, set by the user; they win over the tool's own hints. */
@@ -153,6 +159,7 @@ export interface ResolvedPerformance {
     readonly maxConcurrentCalls: number | undefined;
   };
   readonly resultCache: Readonly<Deep<ResultCacheOptions>>;
+  readonly monitoring: Readonly<Deep<MonitoringOptions>>;
 }
 
 /** Where the value of an option came from. */

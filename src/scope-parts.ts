@@ -2,9 +2,10 @@
 
 import type { Clock } from './_util/clock.js';
 import type { Answers } from './asking.js';
-import type { CallRecord } from './call.js';
+import type { Call, CallRecord } from './call.js';
 import { StoreError } from './errors.js';
 import type { Events } from './events.js';
+import type { CallSpan } from './observe/otel.js';
 import type { ResolvedPerformance } from './options.js';
 import type { Registry } from './registry.js';
 import { unknownService } from './scope-names.js';
@@ -28,6 +29,10 @@ export interface ScopeParts {
   /** Throws `STORE_CLOSED` once the store is closing. */
   assertOpen: () => void;
   observe: (record: CallRecord) => void;
+  /** See `CallObservers`. */
+  trace: (call: Call) => CallSpan | undefined;
+  /** Told of the size of each batch that is over. */
+  observeBatch: (size: number) => void;
   /** The store's own, for what belongs to no service. */
   callDefaults: () => ResolvedPerformance['calls'];
 }

@@ -284,6 +284,7 @@ export class Scope {
   }
 
   #batchParts(options: BatchOptions, concurrency: number): BatchParts {
-    return { clock: this.#parts.clock, concurrency, run: this.#calls.batchRunner(options) };
+    const { clock, observeBatch } = this.#parts;
+    return { clock, concurrency, run: this.#calls.batchRunner(options), observe: observeBatch };
   }
 }

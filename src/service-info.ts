@@ -77,7 +77,7 @@ export function infoOf(name: string, service: Service, clock: Clock): ServiceInf
   };
 }
 
-function endpointOf(endpoint: Endpoint, now: number): EndpointInfo {
+export function endpointOf(endpoint: Endpoint, now: number): EndpointInfo {
   const { state, label, weight, inFlight, failure } = endpoint;
   return {
     label,
@@ -94,4 +94,19 @@ function endpointOf(endpoint: Endpoint, now: number): EndpointInfo {
 export function statusOf(service: Service): ServiceStatus {
   if (service.problem) return 'failed';
   return service.definition?.disabled ? 'stopped' : service.state.name;
+}
+
+/** What OpenTelemetry's conventions for MCP recommend to tell of a service's transport. */
+export function attributesOf(service: Service | undefined): Record<string, string | number> {
+  const [endpoint, ...others] = service?.definition?.endpoints ?? [];
+  const version = service?.connection?.protocolVersion;
+  const attributes: Record<string, string | number> = version ? { 'mcp.protocol.version': version } : {};
+  if (endpoint === undefined || endpoint.kind === 'memory') return attributes;
+  attributes['network.transport'] = endpoint.kind === 'stdio' ? 'pipe' : 'tcp';
+  if (endpoint.kind === 'stdio' || others.length > 0) return attributes;
+  const { protocol, hostname, port } = new URL(endpoint.url);
+  attributes['network.protocol.name'] = 'http';
+  attributes['server.address'] = hostname;
+  attributes['server.port'] = Number(port) || (protocol === 'https:' ? 443 : 80);
+  return attributes;
 }

@@ -19,8 +19,8 @@ import { Keyring } from './connection/auth.js';
 import type { PoolStats } from './endpoint/pool.js';
 import { StoreError } from './errors.js';
 import { EVENT_NAMES, Events, type Logger, type StoreEventName, type StoreEvents } from './events.js';
+import { Metrics } from './observe/metrics.js';
 import { Noise } from './observe/noise.js';
-import { type CallStats, Stats } from './observe/stats.js';
 import { bad, checkOpen, type OpenOptions } from './open-options.js';
 import { mergeOptions, type OptionLayer, resolvePerformance } from './option-layers.js';
 import { asObject, checkPerformance } from './option-rules.js';
@@ -34,30 +34,24 @@ import type {
 import { Registry } from './registry.js';
 import { Scope, type ScopeParts } from './scope.js';
 import { drainOf } from './scope-services.js';
-import { type CacheStats, ResultCache } from './service/cache.js';
+import { ResultCache } from './service/cache.js';
 import type { Service, ServiceEvent } from './service/service.js';
 import { Services } from './service/services.js';
+import { attributesOf } from './service-info.js';
 import { SignIns } from './sign-ins.js';
-
-export interface StoreStats {
-  calls: CallStats;
-  /** By service, those that were called. */
-  services: Record<string, CallStats>;
-  cache: CacheStats;
-  /** By service and endpoint. */
-  connections: Record<string, Record<string, PoolStats>>;
-}
+import { poolsOf, type StoreStats, statsOf } from './store-stats.js';
 
 export class MCPStore extends Scope {
   /** Signing in and out of services that take OAuth. */
   readonly auth: SignIns;
+  /** The figures of `stats()` for others to read. */
+  readonly metrics: Metrics;
   readonly #services: Services;
   readonly #events: Events;
   readonly #clock: Clock;
   readonly #cache: ResultCache;
   readonly #remembered: RememberedLists;
   readonly #keyring: Keyring;
-  readonly #stats = new Stats();
   readonly #noise = new Noise();
   readonly #logger: Logger | undefined;
   readonly #layers: OptionLayer[];
@@ -79,7 +73,7 @@ export class MCPStore extends Scope {
     const file = path === undefined ? undefined : new ConfigFile(resolve(path));
     const document = await file?.load();
     const store = new MCPStore(options, file, document);
-    await store.#registry.fill(document, options.services ?? {});
+    await Promise.all([store.#registry.fill(document, options.services ?? {}), store.metrics.ready()]);
     if (options.watch !== false) store.#registry.watch();
     if (options.start === 'eager')
       for (const service of store.#services.values())
@@ -106,6 +100,8 @@ export class MCPStore extends Scope {
       cache,
       assertOpen: () => this.#assertOpen(),
       observe: (record) => this.#observe(record),
+      trace: (call) => this.metrics.trace(call),
+      observeBatch: (size) => this.metrics.addBatch(size),
       callDefaults: () => this.effectiveOptions.calls,
     };
     super({
@@ -141,6 +137,12 @@ export class MCPStore extends Scope {
       asking: (service, owner) => askers.of(service, owner),
     });
     this.#services = services;
+    this.metrics = new Metrics({
+      clock,
+      about: (name) => attributesOf(services.get(name)),
+      snapshot: () => this.stats(),
+      enabled: resolved.options.monitoring.enabled,
+    });
     this.auth = new SignIns(services, this.#keyring, options.onAuthorize, () => this.#assertOpen());
     this.#agents = new Agents(
       services,
@@ -198,6 +200,16 @@ export class MCPStore extends Scope {
     this.configure({ resultCache: { enabled: false } });
   }
 
+  /** `configure({ monitoring: { enabled: true } })`. */
+  enablePerformanceMonitoring(): void {
+    this.configure({ monitoring: { enabled: true } });
+  }
+
+  /** `configure({ monitoring: { enabled: false } })`: what was counted stays, and nothing is added to it. */
+  disablePerformanceMonitoring(): void {
+    this.configure({ monitoring: { enabled: false } });
+  }
+
   /** Path of the configuration file, if there is one. */
   get configPath(): string | undefined {
     return this.#file?.path;
@@ -223,24 +235,14 @@ export class MCPStore extends Scope {
     return scope;
   }
 
-  /** Counts and latencies of calls, the cache and the connections. Starts nothing. */
+  /** Counts, rates and latencies of calls, batches, queues, the cache, connections and endpoints. Starts nothing. */
   stats(): StoreStats {
-    return {
-      calls: this.#stats.total,
-      services: this.#stats.services,
-      cache: this.#cache.stats(),
-      connections: this.connectionStats(),
-    };
+    return statsOf(this.metrics, this.#cache, this.#services.values(), this.#clock.now());
   }
 
   /** Created, reused, failed, open, idle, in flight, waiting and time-outs, per service and endpoint. */
   connectionStats(): Record<string, Record<string, PoolStats>> {
-    const stats: Record<string, Record<string, PoolStats>> = {};
-    for (const service of this.#services.values()) {
-      const own = service.poolStats();
-      if (Object.keys(own).length > 0) stats[service.name] = own;
-    }
-    return stats;
+    return poolsOf(this.#services.values());
   }
 
   /** Closes connections that were unused for `maxIdleMs` (default 0), down to each minimum. Returns how many. */
@@ -290,6 +292,7 @@ export class MCPStore extends Scope {
     this.#layers.splice(0, layers.length, ...layers);
     this.#resolved = resolved;
     this.#cache.configure(resolved.options.resultCache);
+    this.metrics.enabled = resolved.options.monitoring.enabled;
     for (const service of this.#services.values()) service.configure();
   }
 
@@ -303,7 +306,7 @@ export class MCPStore extends Scope {
   }
 
   #observe(record: CallRecord): void {
-    this.#stats.add(record);
+    this.metrics.add(record);
     if (this.#events.has('call')) this.#events.emit('call', record);
   }
 

@@ -15,6 +15,7 @@ export const ROWS = {
   'many-services': 'many-services',
   spike: 'spike',
   'object-pool': 'object-pool',
+  monitoring: 'monitoring',
 };
 
 export async function loadRow(id) {

@@ -18,6 +18,8 @@ export interface RequestOptions {
   readonly ask?: Asker | undefined;
   /** Told of what was asked. */
   readonly record?: CallRecord | undefined;
+  /** Trace context, part of the request's `_meta`. */
+  readonly trace?: Readonly<Record<string, string>> | undefined;
   /** HTTP headers of this request alone; other transports ignore them. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }

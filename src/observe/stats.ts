@@ -1,93 +1,91 @@
-/** Knows counts and latencies per service, made from the records of settled calls. */
+/** Knows the figures of all calls, by service and tool, made from the records of settled calls alone. */
 
-import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
-import type { CallRecord, Outcome } from '../call.js';
+import type { CallRecord } from '../call.js';
+import { type CallStats, Counter } from './counter.js';
 
-/** Calls of one service, or of all. Latencies in milliseconds, of whole calls, over the life of the store. */
-export interface CallStats {
+/** Figures of one service's calls, and of each of its tools. */
+export interface ServiceStats extends CallStats {
+  /** By the server's own name of the tool, or the method of what is no tool call. */
+  tools: Record<string, CallStats>;
+}
+
+/** Sizes of the batches that were run (`batchCall`, `batchStream`, `batch()`). */
+export interface BatchStats {
+  batches: number;
   calls: number;
-  ok: number;
-  /** Results with `isError`. */
-  toolErrors: number;
-  /** Answered with an error. */
-  failed: number;
-  /** Sent, and no answer came. */
-  unknown: number;
-  /** Never sent. */
-  notSent: number;
-  attempts: number;
-  cacheHits: number;
-  meanMs: number;
-  p50Ms: number;
-  p95Ms: number;
-  p99Ms: number;
-  maxMs: number;
+  meanSize: number;
+  maxSize: number;
 }
 
-const COUNTED: Record<Outcome, 'ok' | 'toolErrors' | 'failed' | 'unknown' | 'notSent'> = {
-  ok: 'ok',
-  tool_error: 'toolErrors',
-  failed: 'failed',
-  unknown: 'unknown',
-  not_sent: 'notSent',
-};
-
-class Counter {
-  readonly counts = { ok: 0, toolErrors: 0, failed: 0, unknown: 0, notSent: 0, attempts: 0, cacheHits: 0 };
-  readonly #micros: RecordableHistogram = createHistogram();
-
-  add(record: CallRecord): void {
-    this.counts[COUNTED[record.outcome]]++;
-    this.counts.attempts += record.attempts;
-    if (record.cache === 'hit' || record.cache === 'joined') this.counts.cacheHits++;
-    // The histogram takes whole numbers from 1 on; a microsecond is fine enough for a call.
-    this.#micros.record(Math.max(1, Math.round(record.totalMs * 1000)));
-  }
-
-  /** Takes in what another has counted. */
-  join(other: Counter): void {
-    for (const key of Object.keys(this.counts) as (keyof typeof this.counts)[]) this.counts[key] += other.counts[key];
-    this.#micros.add(other.#micros);
-  }
-
-  get stats(): CallStats {
-    const { ok, toolErrors, failed, unknown, notSent } = this.counts;
-    const histogram = this.#micros;
-    const calls = ok + toolErrors + failed + unknown + notSent;
-    const ms = (micros: number): number => (calls === 0 ? 0 : micros / 1000);
-    return {
-      calls,
-      ...this.counts,
-      meanMs: ms(histogram.mean),
-      p50Ms: ms(histogram.percentile(50)),
-      p95Ms: ms(histogram.percentile(95)),
-      p99Ms: ms(histogram.percentile(99)),
-      maxMs: ms(histogram.max),
-    };
-  }
-}
+/** Tools with figures of their own, over all services; what others do counts for their service. */
+const MAX_TOOLS = 1_000;
+/** What the calls of other tools are counted under. */
+export const OTHER_TOOLS = '(other)';
 
 export class Stats {
-  readonly #services = new Map<string, Counter>();
+  readonly #since: number;
+  readonly #services = new Map<string, Map<string, Counter>>();
+  #tools = 0;
+  #batches = 0;
+  #batchCalls = 0;
+  #maxBatch = 0;
+
+  /** @param since - when counting begins, in monotonic milliseconds */
+  constructor(since: number) {
+    this.#since = since;
+  }
 
   add(record: CallRecord): void {
-    let counter = this.#services.get(record.service);
-    if (counter === undefined) {
-      counter = new Counter();
-      this.#services.set(record.service, counter);
+    let tools = this.#services.get(record.service);
+    if (tools === undefined) {
+      tools = new Map();
+      this.#services.set(record.service, tools);
     }
-    counter.add(record);
+    const counter = tools.get(record.tool) ?? this.#newCounter(tools, record.tool);
+    counter.add(record, record.startedAt + record.totalMs);
+  }
+
+  addBatch(size: number): void {
+    this.#batches++;
+    this.#batchCalls += size;
+    this.#maxBatch = Math.max(this.#maxBatch, size);
   }
 
   /** Joined when somebody asks: a call is counted once. */
-  get total(): CallStats {
+  total(now: number): CallStats {
     const total = new Counter();
-    for (const counter of this.#services.values()) total.join(counter);
-    return total.stats;
+    for (const [, , counter] of this.counters()) total.join(counter);
+    return total.stats(now, this.#since);
   }
 
   /** Services that were called. */
-  get services(): Record<string, CallStats> {
-    return Object.fromEntries([...this.#services].map(([name, counter]) => [name, counter.stats]));
+  services(now: number): Record<string, ServiceStats> {
+    const services: [string, ServiceStats][] = [];
+    for (const [name, tools] of this.#services) {
+      const whole = new Counter();
+      for (const counter of tools.values()) whole.join(counter);
+      const own = [...tools].map(([tool, counter]) => [tool, counter.stats(now, this.#since)] as const);
+      services.push([name, { ...whole.stats(now, this.#since), tools: Object.fromEntries(own) }]);
+    }
+    return Object.fromEntries(services);
+  }
+
+  get batches(): BatchStats {
+    const [batches, calls] = [this.#batches, this.#batchCalls];
+    return { batches, calls, meanSize: batches === 0 ? 0 : calls / batches, maxSize: this.#maxBatch };
+  }
+
+  /** Service, tool, and what is counted of it. */
+  *counters(): Generator<[string, string, Counter]> {
+    for (const [service, tools] of this.#services) for (const [tool, counter] of tools) yield [service, tool, counter];
+  }
+
+  #newCounter(tools: Map<string, Counter>, tool: string): Counter {
+    const full = this.#tools >= MAX_TOOLS;
+    const name = full ? OTHER_TOOLS : tool;
+    const counter = tools.get(name) ?? new Counter();
+    tools.set(name, counter);
+    if (!full) this.#tools++;
+    return counter;
   }
 }

@@ -21,6 +21,8 @@ export interface Visit {
   progress(progress: number): void;
   /** Its progress token. */
   token: unknown;
+  /** Its `_meta`. */
+  meta: Json;
   /** Asks the client; resolves to its whole answer, a result or an error. */
   ask(method: string, params?: Json): Promise<Json>;
   /** Takes back the last question. */
@@ -215,6 +217,7 @@ export class FakeServer implements ServerObject {
         signal: controller.signal,
         connection: session.id,
         token,
+        meta: (params['_meta'] ?? {}) as Json,
         ask: (method, asked = {}) => this.#ask(session, method, asked),
         takeBack: () => {
           const requestId = `q${this.#questions}`;

@@ -30,6 +30,7 @@ function bench(concurrency = 3): {
     parts: {
       clock,
       concurrency,
+      observe: () => {},
       run: async (call, { signal }) => {
         it.begun.push(call.tool);
         it.mostRunning = Math.max(it.mostRunning, ++running);

@@ -20,7 +20,7 @@ function run(
       clock.jump(30);
       return outcome instanceof Error ? Promise.reject(outcome) : Promise.resolve(outcome as Record<string, unknown>);
     },
-    { clock, observe: (seen) => records.push({ ...seen }) },
+    { clock, observe: (seen) => records.push({ ...seen }), trace: () => undefined },
   );
   return { clock, records, ended };
 }

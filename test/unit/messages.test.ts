@@ -7,7 +7,9 @@ import { Pending, type PendingRequest } from '../../src/connection/pending.js';
 import { UnaskedBudget } from '../../src/connection/unasked.js';
 import { FakeClock } from '../support/fake-clock.js';
 
-function request(options: { onProgress?: () => void; silenceMs?: number } = {}): PendingRequest {
+function request(
+  options: { onProgress?: () => void; silenceMs?: number; trace?: Record<string, string> | undefined } = {},
+): PendingRequest {
   return {
     id: 'c1',
     method: 'tools/call',
@@ -53,9 +55,10 @@ describe('a request on the wire', () => {
         meta,
         meta,
         fc.boolean(),
-        (given, own, envelope, progress) => {
+        fc.option(fc.constant({ traceparent: '00-1-2-01' }), { nil: undefined }),
+        (given, own, envelope, progress, trace) => {
           const params = given && { ...given, ...(own && { _meta: own }) };
-          const asked = request(progress ? { silenceMs: 5 } : {});
+          const asked = request({ ...(progress && { silenceMs: 5 }), trace });
           const text = JSON.parse(encode(asked, params, envelope)) as { params: unknown };
           expect(text.params).toEqual(JSON.parse(JSON.stringify(wireParams(asked, params, envelope))));
         },
@@ -74,6 +77,15 @@ describe('a request on the wire', () => {
       wireParams(request({ onProgress: () => {} }), { _meta: { x: 'own', y: 1 } }, { x: 'envelope', z: 2 }),
     ).toEqual({
       _meta: { x: 'own', y: 1, z: 2, progressToken: 'c1' },
+    });
+  });
+
+  it('carries the trace context, below the caller’s own meta', () => {
+    const trace = { traceparent: 'ours', tracestate: 'state' };
+    expect(wireParams(request({ trace }), { a: 1 }, undefined)).toEqual({ a: 1, _meta: trace });
+    const own = { _meta: { traceparent: 'given' } };
+    expect(wireParams(request({ trace, silenceMs: 1 }), own, { z: 1 })).toEqual({
+      _meta: { traceparent: 'given', tracestate: 'state', progressToken: 'c1', z: 1 },
     });
   });
 

@@ -34,6 +34,7 @@ const DEFAULTS = {
     retry: { strategy: 'exponential', jitter: 'full', maxDelayMs: 60_000 },
   },
   resultCache: { enabled: false, maxEntries: 1_000, maxBytes: 64 * 1024 * 1024, ttlMs: 300_000 },
+  monitoring: { enabled: true },
 };
 
 const thrown = (check: () => unknown): Record<string, unknown> => {
@@ -50,7 +51,7 @@ describe('defaults', () => {
     const { options, sources } = resolvePerformance([]);
     expect(options).toEqual(DEFAULTS);
     expect(new Set(Object.values(sources))).toEqual(new Set(['default']));
-    expect(Object.keys(sources)).toHaveLength(26);
+    expect(Object.keys(sources)).toHaveLength(27);
   });
 
   it.each([
@@ -79,7 +80,7 @@ describe('what is refused', () => {
     [
       { conectionPool: {} },
       'performance.conectionPool',
-      'unknown option; known here: connectionPool, calls, resultCache',
+      'unknown option; known here: connectionPool, calls, resultCache, monitoring',
     ],
     [{ connectionPool: { maxConnection: 1 } }, 'performance.connectionPool.maxConnection', 'unknown option'],
     [

@@ -1,8 +1,8 @@
-/** Knows what the figures of calls have to say: every outcome counted once, latencies within a thousandth. */
+/** Knows what the figures of calls have to say: every outcome counted once, latencies within a hundredth, rates of late. */
 
 import { describe, expect, it } from 'vitest';
 import { NewRecord, type Outcome } from '../../src/call.js';
-import { Stats } from '../../src/observe/stats.js';
+import { OTHER_TOOLS, Stats } from '../../src/observe/stats.js';
 
 function record(service: string, outcome: Outcome, totalMs: number, fields: object = {}): NewRecord {
   return { ...new NewRecord('', service, 'tool', 0), outcome, totalMs, attempts: 1, ...fields };
@@ -12,22 +12,25 @@ const NONE = { calls: 0, ok: 0, toolErrors: 0, failed: 0, unknown: 0, notSent: 0
 
 describe('figures of calls', () => {
   it('are zeros where there was none', () => {
-    const stats = new Stats();
-    expect(stats.total).toEqual({ ...NONE, meanMs: 0, p50Ms: 0, p95Ms: 0, p99Ms: 0, maxMs: 0 });
-    expect(stats.services).toEqual({});
+    const { errorCodes, ...total } = new Stats(0).total(1_000);
+    expect(total).toMatchObject(NONE);
+    expect([...new Set(Object.values(total))]).toEqual([0]);
+    expect(errorCodes).toEqual({});
+    expect(new Stats(0).services(1_000)).toEqual({});
+    expect(new Stats(0).batches).toEqual({ batches: 0, calls: 0, meanSize: 0, maxSize: 0 });
   });
 
-  it('count every outcome, attempt and cache hit, per service and in all', () => {
-    const stats = new Stats();
+  it('count every outcome, attempt, retry, error code and cache hit, per tool, per service and in all', () => {
+    const stats = new Stats(0);
     stats.add(record('a', 'ok', 1));
     stats.add(record('a', 'ok', 1, { cache: 'hit', attempts: 0 }));
-    stats.add(record('a', 'ok', 1, { cache: 'joined', attempts: 0 }));
-    stats.add(record('a', 'ok', 1, { cache: 'miss' }));
+    stats.add(record('a', 'ok', 1, { cache: 'joined', attempts: 0, tool: 'other' }));
+    stats.add(record('a', 'ok', 1, { cache: 'miss', tool: 'other' }));
     stats.add(record('a', 'tool_error', 1));
-    stats.add(record('b', 'failed', 1, { attempts: 3 }));
-    stats.add(record('b', 'unknown', 1));
-    stats.add(record('b', 'not_sent', 1, { attempts: 0 }));
-    expect(stats.total).toMatchObject({
+    stats.add(record('b', 'failed', 1, { attempts: 3, code: 'RPC_ERROR' }));
+    stats.add(record('b', 'unknown', 1, { code: 'TIMEOUT' }));
+    stats.add(record('b', 'not_sent', 1, { attempts: 0, code: 'TIMEOUT' }));
+    expect(stats.total(0)).toMatchObject({
       calls: 8,
       ok: 4,
       toolErrors: 1,
@@ -35,39 +38,82 @@ describe('figures of calls', () => {
       unknown: 1,
       notSent: 1,
       attempts: 7,
+      retries: 2,
       cacheHits: 2,
+      errorCodes: { RPC_ERROR: 1, TIMEOUT: 2 },
     });
-    expect(stats.services['a']).toMatchObject({ ...NONE, calls: 5, ok: 4, toolErrors: 1, attempts: 3, cacheHits: 2 });
-    expect(stats.services['b']).toMatchObject({ ...NONE, calls: 3, failed: 1, unknown: 1, notSent: 1, attempts: 4 });
+    const { a, b } = stats.services(0);
+    expect(a).toMatchObject({ ...NONE, calls: 5, ok: 4, toolErrors: 1, attempts: 3, cacheHits: 2, errorCodes: {} });
+    expect(b).toMatchObject({ ...NONE, calls: 3, failed: 1, unknown: 1, notSent: 1, attempts: 4, retries: 2 });
+    expect(a!.tools['tool']).toMatchObject({ calls: 3, toolErrors: 1, cacheHits: 1 });
+    expect(a!.tools['other']).toMatchObject({ calls: 2, toolErrors: 0, cacheHits: 1 });
   });
 
-  it('give latencies in milliseconds', () => {
-    const stats = new Stats();
-    for (let i = 1; i <= 1_000; i++) stats.add(record('a', 'ok', i / 10));
-    const { meanMs, p50Ms, p95Ms, p99Ms, maxMs } = stats.total;
-    const near = (value: number, expected: number): void => {
-      expect(value).toBeGreaterThan(expected * 0.998);
-      expect(value).toBeLessThan(expected * 1.002);
-    };
-    near(meanMs, 50.05);
-    near(p50Ms, 50);
-    near(p95Ms, 95);
-    near(p99Ms, 99);
-    near(maxMs, 100);
+  it('give latencies in milliseconds, within a hundredth, and their mean and maximum exactly', () => {
+    const stats = new Stats(0);
+    for (let i = 1; i <= 10_000; i++) stats.add(record('a', 'ok', i / 10));
+    const { meanMs, p50Ms, p90Ms, p95Ms, p99Ms, p999Ms, maxMs } = stats.total(0);
+    for (const [value, expected] of [
+      [p50Ms, 500],
+      [p90Ms, 900],
+      [p95Ms, 950],
+      [p99Ms, 990],
+      [p999Ms, 999],
+    ] as const)
+      expect(Math.abs(value / expected - 1)).toBeLessThan(0.01);
+    expect(meanMs).toBeCloseTo(500.05);
+    expect(maxMs).toBe(1_000);
+  });
+
+  it('give waits for a permit and for a connection', () => {
+    const stats = new Stats(0);
+    stats.add(record('a', 'ok', 10, { queueMs: 4, connectMs: 1 }));
+    stats.add(record('a', 'ok', 10, { queueMs: 0, connectMs: 3 }));
+    const { queueMeanMs, queueMaxMs, connectMeanMs, connectMaxMs } = stats.total(0);
+    expect([queueMeanMs, queueMaxMs, connectMeanMs, connectMaxMs]).toEqual([2, 4, 2, 3]);
+  });
+
+  it('give rates of the last minute', () => {
+    const stats = new Stats(0);
+    for (let second = 0; second < 200; second++) {
+      for (let i = 0; i < 10; i++) stats.add(record('a', i < 3 ? 'failed' : 'ok', 0, { startedAt: second * 1_000 }));
+      // A young store has no minute to look back on.
+      const { callsPerSecond, errorsPerSecond } = stats.total(second * 1_000 + 999);
+      expect(Math.abs(callsPerSecond / 10 - 1)).toBeLessThan(0.01);
+      expect(Math.abs(errorsPerSecond / 3 - 1)).toBeLessThan(0.01);
+    }
+    expect(stats.total(230_000).callsPerSecond).toBeLessThan(6);
+    expect(stats.services(300_000)['a']).toMatchObject({ calls: 2_000, callsPerSecond: 0, errorsPerSecond: 0 });
+  });
+
+  it('count sizes of batches', () => {
+    const stats = new Stats(0);
+    for (const size of [1, 200, 3]) stats.addBatch(size);
+    expect(stats.batches).toEqual({ batches: 3, calls: 204, meanSize: 68, maxSize: 200 });
   });
 
   it('take calls of no time at all and of days', () => {
-    const stats = new Stats();
+    const stats = new Stats(0);
     stats.add(record('a', 'ok', 0));
     stats.add(record('a', 'ok', 3 * 86_400_000));
-    expect(stats.total.calls).toBe(2);
-    expect(stats.total.maxMs).toBeGreaterThan(2.9 * 86_400_000);
-    expect(stats.total.p50Ms).toBeLessThan(0.01);
+    const { calls, maxMs, p50Ms, p99Ms } = stats.total(0);
+    expect([calls, maxMs]).toEqual([2, 3 * 86_400_000]);
+    expect(p50Ms).toBeLessThan(0.01);
+    expect(Math.abs(p99Ms / 86_400_000 - 1)).toBeLessThan(0.01);
   });
 
-  it('A1: keep a service of any name', () => {
-    const stats = new Stats();
-    stats.add(record('constructor', 'ok', 1));
-    expect(stats.services['constructor']).toMatchObject({ calls: 1 });
+  it('A1: keep a service and a tool of any name', () => {
+    const stats = new Stats(0);
+    stats.add(record('constructor', 'ok', 1, { tool: '__proto__' }));
+    const { tools, calls } = stats.services(0)['constructor']!;
+    expect([calls, Object.keys(tools)]).toEqual([1, ['__proto__']]);
+  });
+
+  it('keep figures of a thousand tools, and count what others do for their service', () => {
+    const stats = new Stats(0);
+    for (let i = 0; i < 1_500; i++) stats.add(record(`s${i % 2}`, 'ok', 1, { tool: `t${i}` }));
+    const { s0, s1 } = stats.services(0);
+    expect([s0!.calls, s1!.calls, stats.total(0).calls]).toEqual([750, 750, 1_500]);
+    expect([Object.keys(s0!.tools).length, s0!.tools[OTHER_TOOLS]!.calls]).toEqual([501, 250]);
   });
 });
