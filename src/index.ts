@@ -15,6 +15,10 @@ export type {
 } from './asking.js';
 export type { AuthOptions } from './auth-options.js';
 export type { BatchCall, BatchEntry, BatchOptions, BatchResult, BatchTotals } from './batch.js';
+export type { BenchmarkResult } from './benchmark/benchmark.js';
+export { PerformanceBenchmark } from './benchmark/benchmark.js';
+export type { BenchmarkRunOptions } from './benchmark/plan.js';
+export type { LatencyBucket } from './benchmark/sample.js';
 export type { CacheMode, CallRecord, CallResult, CallToolResult, Outcome, Progress } from './call.js';
 export { textOf } from './call.js';
 export type { CallBatch, CallBatchOptions } from './call-batch.js';
@@ -42,6 +46,7 @@ export type { BatchStats, ServiceStats } from './observe/stats.js';
 export type { OpenOptions } from './open-options.js';
 export type {
   BalanceStrategy,
+  BenchmarkOptions,
   CallOptionsConfig,
   ConnectionPoolOptions,
   EndpointOptions,

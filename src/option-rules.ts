@@ -58,6 +58,11 @@ export const RULES: Record<string, Group> = {
     ttlMs: ms(300_000),
   },
   monitoring: { enabled: { kind: 'boolean', default: true } },
+  benchmark: {
+    iterations: count(100, 1),
+    warmup: count(10, 0),
+    concurrency: count(1, 1),
+  },
 };
 
 const SERVICE_RULES: Group = {
@@ -116,13 +121,20 @@ export function refuseUnknown(
       throw refuse(path ? `${path}.${key}` : key, `unknown option; known here: ${known.join(', ')}`);
 }
 
-function checkGroup(value: unknown, rules: Group, path: string, refuse: Refuse, nested: readonly string[] = []): void {
+/** Throws for the first key of `value` that `rules` do not have, or whose value they do not allow. */
+export function checkGroup(
+  value: unknown,
+  rules: Group,
+  path: string,
+  refuse: Refuse = refuseOption,
+  nested: readonly string[] = [],
+): void {
   const object = asObject(value, path, refuse);
   refuseUnknown(object, [...Object.keys(rules), ...nested], path, refuse);
   for (const [key, rule] of Object.entries(rules)) {
     const given = object[key];
     if (given !== undefined && !fits(rule, given))
-      throw refuse(`${path}.${key}`, `expected ${expected(rule)}, got ${show(given)}`);
+      throw refuse(path ? `${path}.${key}` : key, `expected ${expected(rule)}, got ${show(given)}`);
   }
 }
 
@@ -165,10 +177,10 @@ export function checkPerformance(
   refuse: Refuse = refuseOption,
 ): PerformanceOptions {
   const object = asObject(value, path, refuse);
-  refuseUnknown(object, ['connectionPool', 'calls', 'resultCache', 'monitoring'], path, refuse);
+  refuseUnknown(object, ['connectionPool', 'calls', 'resultCache', 'monitoring', 'benchmark'], path, refuse);
   checkShared(object, path, refuse, { calls: RULES['calls']!, resultCache: RULES['resultCache']! });
-  if (object['monitoring'] !== undefined)
-    checkGroup(object['monitoring'], RULES['monitoring']!, `${path}.monitoring`, refuse);
+  for (const group of ['monitoring', 'benchmark'])
+    if (object[group] !== undefined) checkGroup(object[group], RULES[group]!, `${path}.${group}`, refuse);
   return object as PerformanceOptions;
 }
 

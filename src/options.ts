@@ -85,12 +85,23 @@ export interface MonitoringOptions {
   enabled?: boolean;
 }
 
+/** What `PerformanceBenchmark` and `mcpstore bench` do unless a run says otherwise. */
+export interface BenchmarkOptions {
+  /** Calls that a run measures. Default 100. */
+  iterations?: number;
+  /** Calls before these, whose figures are dropped. Default 10. */
+  warmup?: number;
+  /** Calls under way at a time. Default 1. */
+  concurrency?: number;
+}
+
 /** Store-wide tuning, as `open({ performance })` and `performance` in `mcp.json` take it. */
 export interface PerformanceOptions {
   connectionPool?: ConnectionPoolOptions;
   calls?: CallOptionsConfig;
   resultCache?: ResultCacheOptions;
   monitoring?: MonitoringOptions;
+  benchmark?: BenchmarkOptions;
 }
 
 /** One tool's policies, set by the user; they win over the tool's own hints. */
@@ -160,6 +171,7 @@ export interface ResolvedPerformance {
   };
   readonly resultCache: Readonly<Deep<ResultCacheOptions>>;
   readonly monitoring: Readonly<Deep<MonitoringOptions>>;
+  readonly benchmark: Readonly<Deep<BenchmarkOptions>>;
 }
 
 /** Where the value of an option came from. */

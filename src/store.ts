@@ -210,6 +210,14 @@ export class MCPStore extends Scope {
     this.configure({ monitoring: { enabled: false } });
   }
 
+  /**
+   * @internal Until the returned function is called, no call of anybody reads or fills the result cache, whatever is
+   * configured; what it holds stays. For what measures calls.
+   */
+  suspendResultCache(): () => void {
+    return this.#cache.suspend();
+  }
+
   /** Path of the configuration file, if there is one. */
   get configPath(): string | undefined {
     return this.#file?.path;

@@ -60,6 +60,11 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: 'call many tools, many at a time',
     load: async () => (await import('./commands/batch.js')).batch,
   },
+  bench: {
+    usage: 'bench [service|url] <tool> [key=value…]',
+    summary: 'measure a tool: latencies, throughput, failures',
+    load: async () => (await import('./commands/bench.js')).bench,
+  },
   'resource list': {
     usage: 'resource list [service|url]',
     summary: 'list the resources',

@@ -103,6 +103,8 @@ export class ResultCache {
   #misses = 0;
   #joined = 0;
   #evictions = 0;
+  /** Who wants every call to reach its server. */
+  #suspended = 0;
 
   constructor(bounds: CacheBounds, clock: Clock) {
     this.#clock = clock;
@@ -160,12 +162,27 @@ export class ResultCache {
     return dropped;
   }
 
+  /** Until the returned function is called, every call is as one with `'bypass'`; what is kept stays. */
+  suspend(): () => void {
+    this.#suspended++;
+    let resumed = false;
+    return () => {
+      if (!resumed) this.#suspended--;
+      resumed = true;
+    };
+  }
+
   /** `next` behind the cache. `ttlMs` is the service's own. */
   around(next: Handler, ttlMs: number): Handler {
     return (call) => {
       const mode = call.cache;
       const own = typeof mode === 'object' ? mode : undefined;
-      if (mode === 'bypass' || call.cachePrefix === '' || !(call.cacheable || own?.key !== undefined))
+      if (
+        mode === 'bypass' ||
+        this.#suspended > 0 ||
+        call.cachePrefix === '' ||
+        !(call.cacheable || own?.key !== undefined)
+      )
         return this.#past(next, call);
       const args = canonicalArguments(call.params['arguments']);
       if (args === undefined || call.params['_meta'] !== undefined) return this.#past(next, call);

@@ -28,8 +28,20 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   config: ['vocabulary', '_util'],
   observe: ['vocabulary', '_util'],
   service: ['endpoint', 'connection', 'catalog', 'vocabulary', '_util'],
+  benchmark: ['store', 'vocabulary', '_util'],
   store: ['service', 'endpoint', 'connection', 'catalog', 'config', 'observe', 'vocabulary', '_util'],
-  index: ['store', 'service', 'endpoint', 'connection', 'catalog', 'config', 'observe', 'vocabulary', '_util'],
+  index: [
+    'benchmark',
+    'store',
+    'service',
+    'endpoint',
+    'connection',
+    'catalog',
+    'config',
+    'observe',
+    'vocabulary',
+    '_util',
+  ],
   cli: ['index', '_util'],
 };
 

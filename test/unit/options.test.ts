@@ -35,6 +35,7 @@ const DEFAULTS = {
   },
   resultCache: { enabled: false, maxEntries: 1_000, maxBytes: 64 * 1024 * 1024, ttlMs: 300_000 },
   monitoring: { enabled: true },
+  benchmark: { iterations: 100, warmup: 10, concurrency: 1 },
 };
 
 const thrown = (check: () => unknown): Record<string, unknown> => {
@@ -51,7 +52,7 @@ describe('defaults', () => {
     const { options, sources } = resolvePerformance([]);
     expect(options).toEqual(DEFAULTS);
     expect(new Set(Object.values(sources))).toEqual(new Set(['default']));
-    expect(Object.keys(sources)).toHaveLength(27);
+    expect(Object.keys(sources)).toHaveLength(30);
   });
 
   it.each([
@@ -80,7 +81,7 @@ describe('what is refused', () => {
     [
       { conectionPool: {} },
       'performance.conectionPool',
-      'unknown option; known here: connectionPool, calls, resultCache, monitoring',
+      'unknown option; known here: connectionPool, calls, resultCache, monitoring, benchmark',
     ],
     [{ connectionPool: { maxConnection: 1 } }, 'performance.connectionPool.maxConnection', 'unknown option'],
     [
@@ -122,6 +123,8 @@ describe('what is refused', () => {
       'performance.resultCache.ttl',
       'unknown option; known here: enabled, maxEntries, maxBytes, ttlMs',
     ],
+    [{ benchmark: { warmup: -1 } }, 'performance.benchmark.warmup', 'expected a whole number, at least 0, got -1'],
+    [{ benchmark: { rate: 5 } }, 'performance.benchmark.rate', 'known here: iterations, warmup, concurrency'],
     ['fast', 'performance', 'expected an object, got string'],
     [null, 'performance', 'expected an object, got null'],
   ])('%j', (value, path, message) => {
@@ -134,6 +137,7 @@ describe('what is refused', () => {
   it.each([
     [{ trusted: 'yes' }, 'm.trusted'],
     [{ trust: true }, 'm.trust'],
+    [{ benchmark: {} }, 'm.benchmark'],
     [{ stopTimeoutMs: -1 }, 'm.stopTimeoutMs'],
     [{ connectionPool: { minConnections: 2, maxConnections: 1 } }, 'm.connectionPool.minConnections'],
     [{ resultCache: { maxEntries: 5 } }, 'm.resultCache.maxEntries'],
@@ -150,6 +154,7 @@ describe('what is refused', () => {
       connectionPool: { ...DEFAULTS.connectionPool, minConnections: 0, maxConnections: 3 },
       calls: { ...DEFAULTS.calls, maxConcurrentCalls: 5, retry: { strategy: () => 5, jitter: 'none', maxDelayMs: 0 } },
       resultCache: DEFAULTS.resultCache,
+      benchmark: DEFAULTS.benchmark,
     };
     expect(checkPerformance(all)).toBe(all);
     const own = {
@@ -252,6 +257,7 @@ describe('layers', () => {
       options.calls,
       options.calls.retry,
       options.resultCache,
+      options.benchmark,
       sources,
     ])
       expect(Object.isFrozen(part)).toBe(true);

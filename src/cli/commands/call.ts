@@ -2,18 +2,14 @@
 
 import { safeLine } from '../../_util/terminal-safe.js';
 import type { Progress, ToolInfo } from '../../index.js';
-import { argumentsJson, argumentsOf, isPair } from '../args.js';
 import type { CommandModule } from '../command.js';
 import { Elicitor } from '../elicit.js';
 import { line, resultText } from '../render.js';
 import type { Run } from '../session.js';
-import { describeTarget, isUrl, openTarget, type TargetFlags } from '../target.js';
-import { findTool, LIST_TIMEOUT_MS } from '../tool.js';
-import { UsageError, wholeNumber } from '../usage.js';
+import { describeTarget } from '../target.js';
+import { describeToolCall, openTool, type ToolFlags } from '../tool-call.js';
 
-interface Flags extends TargetFlags {
-  args?: string;
-  timeoutMs?: number;
+interface Flags extends ToolFlags {
   progress?: boolean;
   validate?: boolean;
   raw?: boolean;
@@ -21,10 +17,8 @@ interface Flags extends TargetFlags {
 
 export const call: CommandModule = {
   describe(command) {
+    describeToolCall(command);
     command
-      .argument('<words...>', '[service|url] tool [key=value | key:=json …]')
-      .option('--args <json>', 'the arguments as a JSON object, @file, or - for stdin')
-      .option('--timeout-ms <n>', 'longest time of the call', wholeNumber('--timeout-ms'))
       .option('--validate', "check the arguments against the tool's schema before anything is sent")
       .option('--progress', 'show progress on stderr also where that is no terminal')
       .option('--raw', 'write text as the server sent it, control characters included');
@@ -32,29 +26,10 @@ export const call: CommandModule = {
     command.addHelpText('after', HELP);
   },
   async run(run, [all]: [string[]], flags: Flags) {
-    const at = all.findIndex(isPair);
-    // A URL may hold a `=`, so as the first word it is never an argument.
-    const from = at === 0 && isUrl(all[0]) ? all.findIndex((word, i) => i > 0 && isPair(word)) : at;
-    const names = from < 0 ? all : all.slice(0, from);
-    const pairs = from < 0 ? [] : all.slice(from);
-    if (flags.args !== undefined && pairs.length > 0) throw new UsageError('--args: goes without key=value');
-    const given = flags.args === undefined ? undefined : await argumentsJson(flags.args);
     const elicitor = new Elicitor(run);
     run.handlers = { onElicitation: elicitor.handler };
-    const target = await openTarget(run, names, flags, (own) =>
-      own.length > 1 || own[0]?.includes('__') ? [own[0]!] : 'all',
-    );
-    const [first, second, third] = target.words;
-    const stray = target.given === undefined ? third : second;
-    if (first === undefined || stray !== undefined)
-      throw new UsageError(
-        first === undefined ? 'which tool?' : `"${stray}": expected key=value or key:=json`,
-        'Such as: mcpstore call files read_file path=a.txt',
-      );
-    const service = target.given ?? (second === undefined ? undefined : first);
-    const find = { timeoutMs: flags.timeoutMs ?? LIST_TIMEOUT_MS, signal: run.signal };
-    const tool = await findTool(target.scope, second ?? first, service, find);
-    const result = await target.scope.callTool(tool.tool, given ?? coerced(pairs, tool), {
+    const { target, tool, args } = await openTool(run, 'call', all, flags);
+    const result = await target.scope.callTool(tool.tool, args, {
       service: tool.service,
       signal: run.signal,
       ...(flags.timeoutMs !== undefined && { timeoutMs: flags.timeoutMs }),
@@ -70,10 +45,6 @@ export const call: CommandModule = {
     return 6;
   },
 };
-
-function coerced(pairs: readonly string[], tool: ToolInfo): Record<string, unknown> {
-  return argumentsOf(pairs, tool.inputSchema as Record<string, unknown>);
-}
 
 function rawText(content: readonly { type: string }[]): string {
   return content.map((block) => ('text' in block ? String(block.text) : '')).join('\n');
