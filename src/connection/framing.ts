@@ -8,6 +8,8 @@ export interface FrameSink {
   message(value: unknown): void;
   /** A line that is no JSON message; servers print such noise. Cut to `NOISE_CHARS`, more than is shown of it. */
   noise(line: string): void;
+  /** A line has begun that does not end in its chunk. */
+  begun?(): void;
   /** A line over the limit was thrown away. `edges` has its first and last KiB, for finding the id in it. */
   tooLarge(edges: string): void;
 }
@@ -25,8 +27,8 @@ export class Framer {
   readonly #maxBytes: number;
   #held: Buffer[] = [];
   #heldBytes = 0;
-  /** Set while the rest of an oversized line is being thrown away: its first KiB, and the last bytes seen. */
-  #discarding: { head: Buffer; tail: Buffer } | undefined;
+  /** Set while the rest of a line is thrown away: the first KiB of an oversized one and the last bytes seen. */
+  #discarding: { head: Buffer; tail: Buffer } | 'unwanted' | undefined;
 
   constructor(sink: FrameSink, maxBytes: number) {
     this.#sink = sink;
@@ -36,6 +38,18 @@ export class Framer {
   /** Bytes of an unfinished line. */
   get heldBytes(): number {
     return this.#heldBytes;
+  }
+
+  /**
+   * Nobody waits any more for an answer that has begun: frees what is held of one, and skips the rest of its line. What
+   * the server says unasked is kept.
+   */
+  dropAnswer(): void {
+    if (this.#heldBytes === 0) return;
+    if (!ANSWERS.test(Buffer.concat(this.#held, EDGE_BYTES).toString('latin1'))) return;
+    this.#held = [];
+    this.#heldBytes = 0;
+    this.#discarding = 'unwanted';
   }
 
   push(chunk: Buffer): void {
@@ -70,9 +84,10 @@ export class Framer {
     if (rest.length === 0) return;
     const discarding = this.#discarding;
     if (discarding) {
-      discarding.tail = lastBytes(discarding.tail, rest);
+      if (discarding !== 'unwanted') discarding.tail = lastBytes(discarding.tail, rest);
       return;
     }
+    if (this.#heldBytes === 0) this.#sink.begun?.();
     this.#held.push(rest);
     this.#heldBytes += rest.length;
     if (this.#heldBytes <= this.#maxBytes) return;
@@ -84,6 +99,10 @@ export class Framer {
 
   #finishHeld(end: Buffer): void {
     const discarding = this.#discarding;
+    if (discarding === 'unwanted') {
+      this.#discarding = undefined;
+      return;
+    }
     if (discarding || this.#heldBytes + end.length > this.#maxBytes) {
       const head = discarding?.head ?? Buffer.concat([...this.#held, end], EDGE_BYTES);
       const tail = lastBytes(discarding?.tail ?? lastOf(this.#held), end);
@@ -146,6 +165,8 @@ const ID_FIRST = new RegExp(String.raw`^[^{]{0,8}\{\s*(?:${VERSION},\s*)?${ID},`
 const ID_LAST = new RegExp(String.raw`,\s*${ID}(?:,\s*${VERSION})?\}\s*$`);
 const BEGINS = /^\W{0,8}\{/;
 const ASKS = new RegExp(String.raw`^[^{]{0,8}\{\s*(?:${VERSION},\s*)?(?:${ID},\s*)?"method"\s*:`);
+/** One answer, not a batch: what else is in that may be wanted. */
+const ANSWERS = new RegExp(String.raw`^[^{[]{0,8}\{\s*(?:(?:${VERSION}|${ID}),\s*)*"(?:result|error)"\s*:`);
 
 /**
  * Whose answer was too large to keep? The one of `waiting` whose id the envelope has at the first or last KiB; where

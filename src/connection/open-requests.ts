@@ -17,6 +17,16 @@ export class OpenRequests<T extends { readonly id: string }> {
     return this.#size;
   }
 
+  /** Between the ids that were given so far and those that follow. */
+  get mark(): number {
+    return this.#next;
+  }
+
+  /** Is any under way whose id was given before `mark`? */
+  anyBefore(mark: number): boolean {
+    return this.#places.some((request) => request !== undefined && numberOf(request.id) < mark);
+  }
+
   /** An id that was never given before, for the request that is added next. */
   newId(): string {
     if (this.#size * 2 >= this.#places.length) this.#grow();

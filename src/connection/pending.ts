@@ -83,6 +83,16 @@ export class Pending {
     return this.#requests.all();
   }
 
+  /** Between what was asked so far and what follows. */
+  get mark(): number {
+    return this.#requests.mark;
+  }
+
+  /** Is anything under way that was asked before `mark`? */
+  anyBefore(mark: number): boolean {
+    return this.#requests.anyBefore(mark);
+  }
+
   /** Is a request with this id under way? */
   has(id: string): boolean {
     return this.#requests.get(id) !== undefined;

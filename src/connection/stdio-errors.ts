@@ -1,4 +1,4 @@
-/** Knows how it is said that a process wrote too much at a time, or does not read. */
+/** Knows how it is said that a process wrote too much at a time, does not read, or is not there. */
 
 import { StoreError } from '../errors.js';
 
@@ -14,4 +14,9 @@ export function writeTimedOut(ms: number, sent: boolean): StoreError {
     executed: sent ? 'unknown' : 'no',
     figures: { writeTimeoutMs: ms },
   });
+}
+
+export function notOpenError(reason: Error | undefined): StoreError {
+  const why = reason === undefined ? '' : `: ${reason.message}`;
+  return new StoreError('CONNECT_FAILED', `the connection is not open${why}`, { cause: reason });
 }

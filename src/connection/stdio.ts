@@ -2,14 +2,14 @@
 
 import type { JSONRPCMessage } from '@modelcontextprotocol/client';
 import type { Clock, Timer } from '../_util/clock.js';
-import { StoreError } from '../errors.js';
+import type { StoreError } from '../errors.js';
 import type { Channel, ChannelLimits, RequestOptions, RpcResult } from './channel.js';
 import { Framer, ownerIn } from './framing.js';
 import { deliver, encode } from './messages.js';
 import { Pending, type PendingRequest } from './pending.js';
 import { ServerProcess } from './process.js';
 import { processSecrets, type Redact, RedactedLines, redactedError, redacting } from './redact.js';
-import { tooLargeError, writeTimedOut } from './stdio-errors.js';
+import { notOpenError, tooLargeError, writeTimedOut } from './stdio-errors.js';
 import { UnaskedBudget } from './unasked.js';
 
 /**
@@ -64,6 +64,8 @@ export class StdioChannel implements Channel {
   #handing: PendingRequest[] = [];
   /** Chunks that are not taken in completely. */
   readonly #unread: Buffer[] = [];
+  /** What was asked after this mark cannot be answered by the line that has begun. */
+  #begun = 0;
   #flushing = false;
   #blocked: Timer | undefined;
   #losing: Timer | undefined;
@@ -85,6 +87,9 @@ export class StdioChannel implements Channel {
       {
         message: (value) => deliver(value, this.#pending, this, this.#unasked),
         noise: (line) => options.onNoise?.(this.#redact(line).slice(0, NOISE_CHARS)),
+        begun: () => {
+          this.#begun = this.#pending.mark;
+        },
         tooLarge: (edges) => this.#tooLarge(edges),
       },
       options.maxMessageBytes,
@@ -246,6 +251,7 @@ export class StdioChannel implements Channel {
   }
 
   #cancel(request: PendingRequest, reason: string): void {
+    if (this.#framer.heldBytes > 0 && !this.#pending.anyBefore(this.#begun)) this.#framer.dropAnswer();
     // MCP forbids cancelling initialize; the SDK sends that one, so none of ours can be it.
     const params = { requestId: request.id, reason };
     void this.send({ jsonrpc: '2.0', method: 'notifications/cancelled', params }).catch(() => {});
@@ -287,12 +293,6 @@ export class StdioChannel implements Channel {
   }
 
   #notOpen(): StoreError {
-    return new StoreError(
-      'CONNECT_FAILED',
-      `the connection is not open${this.#reason ? `: ${this.#reason.message}` : ''}`,
-      {
-        cause: this.#reason,
-      },
-    );
+    return notOpenError(this.#reason);
   }
 }

@@ -117,6 +117,51 @@ describe('messages in a byte stream', () => {
     expect(framer.heldBytes).toBe(0);
   });
 
+  it.each([
+    '{"result":{"id":"c1"},"jsonrpc":"2.0","id":"c1"}',
+    '{"jsonrpc":"2.0","id":"c1","error":{"code":1,"message":"x"}}',
+    '{"id":7,"jsonrpc":"2.0","result":{"a":"\\"}{\\"method\\":1"}}',
+  ])('F8: frees an answer that nobody waits for, wherever it stops, and hears nothing of its rest: %s', (answer) => {
+    const bytes = bytesOf(answer);
+    for (let at = 1; at < bytes.length; at++)
+      for (const size of [1, 1_000]) {
+        const { framer, ...seen } = frame([bytes.subarray(0, at)]);
+        framer.dropAnswer();
+        const dropped = framer.heldBytes === 0;
+        // Until it is known as an answer it is kept, which costs nothing.
+        expect(dropped).toBe(/"(result|error)":/.test(answer.slice(0, at)));
+        const rest = Buffer.concat([bytes.subarray(at), bytesOf('\n{"b":1}\n')]);
+        for (const chunk of cut(rest, new Array<number>(Math.ceil(rest.length / size)).fill(size))) framer.push(chunk);
+        expect(seen).toEqual({
+          messages: [...(dropped ? [] : [JSON.parse(answer)]), { b: 1 }],
+          noise: [],
+          tooLarge: [],
+        });
+      }
+  });
+
+  it('F8: skips the rest of such a line also where it looks like a message, or is over the limit', () => {
+    const { framer, messages, noise, tooLarge } = frame([bytesOf('{"result":{"text":"')], 1_000);
+    framer.dropAnswer();
+    framer.push(bytesOf('{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}'));
+    for (let i = 0; i < 3; i++) framer.push(Buffer.alloc(600, 'x'));
+    expect(framer.heldBytes).toBe(0);
+    framer.push(bytesOf('{"a":1}\n{"b"'));
+    framer.push(bytesOf(':1}\n'));
+    expect({ messages, noise, tooLarge }).toEqual({ messages: [{ b: 1 }], noise: [], tooLarge: [] });
+  });
+
+  it.each([
+    '{"jsonrpc":"2.0","method":"notifications/message","params":{"result":1}}',
+    '{"jsonrpc":"2.0","id":4,"method":"sampling/createMessage","params":{"result":1}}',
+    '[{"jsonrpc":"2.0","id":"c1","result":{}}]',
+  ])('F8: keeps what the server says unasked: %s', (message) => {
+    const { framer, messages } = frame([bytesOf(message.slice(0, -4))]);
+    framer.dropAnswer();
+    framer.push(bytesOf(`${message.slice(-4)}\n`));
+    expect(messages).toEqual([JSON.parse(message)]);
+  });
+
   it('F10: discards a line over the limit as it comes and holds no more than the limit', () => {
     const maxBytes = 64 * 1024;
     const chunk = Buffer.alloc(16 * 1024, 'x');
