@@ -44,6 +44,8 @@ const MAX_REDIRECTS = 3;
 const SIDE_SOCKETS = 2;
 /** A GET stream, and a few subscriptions. */
 const STREAM_SOCKETS = 16;
+/** How long the sockets beside those of the requests may idle at most. */
+const ASIDE_IDLE_MS = 5_000;
 const DEFAULT_MAX_MESSAGE_BYTES = 10 * 1024 * 1024;
 
 export class HttpLink implements Peer, ExchangeLimits {
@@ -90,9 +92,17 @@ export class HttpLink implements Peer, ExchangeLimits {
     const { sockets, connectTimeoutMs } = options;
     const now = (): number => options.clock.now();
     this.requests = new SocketPool(url.origin, { ...sockets, connectTimeoutMs, now });
-    const aside = { min: 0, idleMs: Math.min(sockets.idleMs, 5_000), connectTimeoutMs, now };
+    const aside = { min: 0, idleMs: asideIdleMs(sockets), connectTimeoutMs, now };
     this.side = new SocketPool(url.origin, { ...aside, max: SIDE_SOCKETS });
     this.streams = new SocketPool(url.origin, { ...aside, max: STREAM_SOCKETS, background: true });
+  }
+
+  /** Other bounds, from now on. */
+  configure(sockets: ChannelLimits['sockets']): void {
+    this.requests.configure(sockets);
+    const aside = { min: 0, idleMs: asideIdleMs(sockets) };
+    this.side.configure({ ...aside, max: SIDE_SOCKETS });
+    this.streams.configure({ ...aside, max: STREAM_SOCKETS });
   }
 
   get modern(): boolean {
@@ -273,6 +283,10 @@ export class HttpLink implements Peer, ExchangeLimits {
     this.#lingerTimer?.cancel();
     await Promise.all([this.requests.destroy(), this.side.destroy(), this.streams.destroy()]);
   }
+}
+
+function asideIdleMs({ idleMs }: ChannelLimits['sockets']): number {
+  return Math.min(idleMs, ASIDE_IDLE_MS);
 }
 
 function messagesOf(value: unknown): readonly WireMessage[] | undefined {

@@ -67,7 +67,7 @@ export class HttpChannel implements Channel {
 
   configure({ writeTimeoutMs, sockets }: ChannelLimits): void {
     this.#link.writeTimeoutMs = writeTimeoutMs;
-    this.#link.requests.configure(sockets);
+    this.#link.configure(sockets);
   }
 
   /** Connections made for requests so far. */

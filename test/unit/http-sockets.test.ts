@@ -2,7 +2,7 @@
 
 import { expect, it } from 'vitest';
 import { callTool, connected, openChannel, startServer, within } from '../support/http-channel.js';
-import { failure } from '../support/waiting.js';
+import { failure, until } from '../support/waiting.js';
 
 it('simulation seed 17: a connect that fails after its call was given up passes its place on, and ends nothing else', async () => {
   const server = await startServer();
@@ -31,4 +31,17 @@ it('idle ones are closed on demand, down to the minimum, and connected again whe
   expect(channel.sockets()).toMatchObject({ open: 1, idle: 1 });
   await four();
   expect(channel.opened).toBe(before + 6);
+});
+
+it('those of notifications close too once they idle for longer than a shorter time that was set meanwhile', async () => {
+  const { server, channel } = await connected();
+  const notify = (): Promise<void> => channel.send({ jsonrpc: '2.0', method: 'notifications/roots/list_changed' });
+  await notify();
+  await callTool(channel, 'echo');
+  // One for requests, one for notifications, and streams of the server's own messages where it has some.
+  const streams = server.sockets.size - 2;
+  channel.configure({ writeTimeoutMs: 2_000, sockets: { max: 4, min: 1, idleMs: 20 } });
+  await notify();
+  await callTool(channel, 'echo');
+  await until(() => server.sockets.size === streams + 1, 'the socket of the notifications is closed', 2_000);
 });
