@@ -117,6 +117,13 @@ describe('a baseline', () => {
 });
 
 describe('exit codes', () => {
+  it('is 1 for a report that cannot be written, whose figures are shown all the same', async () => {
+    await addScripted('s');
+    const failed = await run(['bench', 's', 'echo', 'text=x', '-n', '6', '--html', 'nowhere/r.html']);
+    expect(failed).toMatchObject({ code: 1, stdout: expect.stringContaining('6: 6 ok') });
+    expect(failed.stderr).toContain('error FILE_FAILED: cannot write nowhere/r.html: ');
+  });
+
   it('are 6 for results with isError, and that of the first error for errors', async () => {
     await addScripted('s');
     const tool = await run(['bench', 's', 'tool_error', '-n', '8', '--warmup', '0', '--json']);
@@ -143,13 +150,21 @@ describe('exit codes', () => {
     expect(existsSync(pidFile)).toBe(false);
   });
 
-  it('is 130 after Ctrl-C, and no server is left', async () => {
-    const pidFile = await addScripted('s');
-    const child = start(['bench', 's', 'echo', 'text=x', '--duration', '60s']);
+  it.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)('after %s is %d, soon, and no server is left', async (signal, code) => {
+    const ledger = inFolder('ledger');
+    await addScripted('s', { ledger });
+    const child = start(['bench', 's', 'effect', '--duration', '60s']);
     const end = ended(child);
-    await expect.poll(() => existsSync(pidFile), { timeout: 20_000 }).toBe(true);
-    child.kill('SIGINT');
-    expect((await end).code).toBe(130);
+    await expect.poll(() => existsSync(ledger), { timeout: 20_000 }).toBe(true);
+    child.kill(signal);
+    const since = performance.now();
+    const done = await end;
+    expect(done).toMatchObject({ code, stdout: '' });
+    // Calls in flight may go on for 8 s then; to begin others would take all of them.
+    expect(performance.now() - since).toBeLessThan(6_000);
   });
 });
 

@@ -34,7 +34,8 @@ export const bench: CommandModule = {
     const baseline = file === undefined ? undefined : await readBaseline(file, tool.tool, loads);
     const benchmark = new PerformanceBenchmark(target.store);
     const calls = new Calls(run, opened, flags.timeoutMs);
-    for (const options of runs) await benchmark.run(tool.name, calls.next, { ...options, signal: run.signal });
+    const signal = AbortSignal.any([run.signal, calls.over]);
+    for (const options of runs) await benchmark.run(tool.name, calls.next, { ...options, signal });
     run.out.clearStatus();
     const results = [...benchmark.results];
     const comparison = baseline && compared(results, baseline, flags.maxSlower ?? MAX_SLOWER_PERCENT);
@@ -61,6 +62,7 @@ export const bench: CommandModule = {
 class Calls {
   firstError: unknown;
   readonly next: () => Promise<unknown>;
+  readonly #over = new AbortController();
   #begun = 0;
   #shownAt = 0;
 
@@ -73,9 +75,16 @@ class Calls {
         return await target.scope.callTool(tool.name, args, options);
       } catch (error) {
         this.firstError ??= error;
+        // A command that was told to end (SIGTERM) closes its store: what comes after that is no measurement.
+        if ((error as { code?: unknown }).code === 'STORE_CLOSED') this.#over.abort(error);
         throw error;
       }
     };
+  }
+
+  /** Aborts when the store takes no more calls. */
+  get over(): AbortSignal {
+    return this.#over.signal;
   }
 
   #show(out: Output, name: string): void {
