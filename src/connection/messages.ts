@@ -3,6 +3,7 @@
 import type { JSONRPCMessage, Progress } from '@modelcontextprotocol/client';
 import { StoreError } from '../errors.js';
 import type { Channel } from './channel.js';
+import { refuseNonFinite } from './finite.js';
 import type { Pending, PendingRequest, RpcAnswer } from './pending.js';
 import type { UnaskedBudget } from './unasked.js';
 
@@ -52,10 +53,10 @@ export function paramsText(
   const wants = wantsProgress(request);
   const copied = request.options.trace !== undefined || declared(request, envelope) !== undefined;
   if (params === undefined || params['_meta'] !== undefined || !(envelope || wants) || copied)
-    return stringify(wireParams(request, params, envelope));
+    return textOf(wireParams(request, params, envelope));
   const token = wants ? `"progressToken":"${request.id}"` : '';
   const shared = envelope ? fieldsText(envelope) : '';
-  const text = stringify(params);
+  const text = textOf(params);
   const comma = token !== '' && shared !== '' ? ',' : '';
   return `${text.slice(0, -1)}${text === '{}' ? '' : ','}"_meta":{${token}${comma}${shared}}}`;
 }
@@ -80,6 +81,12 @@ export function encode(
   envelope: Meta | undefined,
 ): string {
   return `{"jsonrpc":"2.0","id":"${request.id}","method":${JSON.stringify(request.method)},"params":${paramsText(request, params, envelope)}}\n`;
+}
+
+function textOf(params: Record<string, unknown>): string {
+  const text = stringify(params);
+  refuseNonFinite(params, text);
+  return text;
 }
 
 /** JSON text, or `ARGUMENTS_INVALID` that says why there is none. */

@@ -4,6 +4,7 @@ import type { JSONRPCMessage, Transport, TransportSendOptions } from '@modelcont
 import type { Clock } from '../_util/clock.js';
 import { asError, StoreError } from '../errors.js';
 import type { Channel, RequestOptions, RpcResult } from './channel.js';
+import { refuseNonFinite } from './finite.js';
 import { deliver, stringify, wireParams } from './messages.js';
 import { Pending, type PendingRequest } from './pending.js';
 import { type Redact, redactedError, redacting } from './redact.js';
@@ -77,6 +78,7 @@ export class WrappedChannel implements Channel {
         method,
         params: wireParams(request, params, this.#envelope),
       };
+      refuseNonFinite(message.params);
       this.#inner.send(message).catch((error: unknown) => this.#pending.fail(request, sendFailed(message, error)));
     });
   }

@@ -65,7 +65,7 @@ export function cachePrefix(...fields: readonly string[]): string {
 
 /**
  * Arguments as text that is equal exactly where they are equal as JSON; undefined where they are not safe as a key:
- * integers beyond 2^53 may be equal as numbers and different on the wire.
+ * integers beyond 2^53 may be equal as numbers and different on the wire, and NaN is refused there.
  */
 export function canonicalArguments(args: unknown): string | undefined {
   try {
@@ -88,7 +88,8 @@ function isFlatSingle(args: unknown): boolean {
 }
 
 function safe(value: unknown): boolean {
-  if (typeof value === 'number') return !Number.isInteger(value) || Number.isSafeInteger(value);
+  if (typeof value === 'number')
+    return Number.isFinite(value) && (!Number.isInteger(value) || Number.isSafeInteger(value));
   if (typeof value !== 'object' || value === null) return typeof value !== 'bigint';
   for (const key in value) if (!safe((value as Record<string, unknown>)[key])) return false;
   return true;
