@@ -16,7 +16,7 @@ export interface Running {
 
 export class Paths {
   /** By owner: `''` for all callers, or each scope's id with `sharing: 'agent'`. */
-  readonly #running = new Map<string, Running>();
+  #running: Map<string, Running> | undefined;
   readonly #behindCache: (handle: Handler) => Handler;
   #logLevel: string | undefined;
 
@@ -25,29 +25,31 @@ export class Paths {
   }
 
   get size(): number {
-    return this.#running.size;
+    return this.#running?.size ?? 0;
   }
 
   /** The path that was made first. */
   get first(): Running | undefined {
-    const [first] = this.#running.values();
+    const [first] = this.#running?.values() ?? [];
     return first;
   }
 
   get(owner: string): Running | undefined {
-    return this.#running.get(owner);
+    return this.#running?.get(owner);
   }
 
   add(owner: string, path: Path): Running {
     if (this.#logLevel !== undefined) path.setLogLevel(this.#logLevel);
     const running = { path, handle: this.#behindCache(path.handle) };
+    // Of thousands of services most are never used.
+    this.#running ??= new Map();
     this.#running.set(owner, running);
     return running;
   }
 
   /** Other options, from now on; what is under way goes on. */
   configure(performance: ResolvedPerformance): void {
-    for (const running of this.#running.values()) {
+    for (const running of this.#running?.values() ?? []) {
       running.path.configure(performance);
       running.handle = this.#behindCache(running.path.handle);
     }
@@ -103,6 +105,6 @@ export class Paths {
   }
 
   get #all(): Path[] {
-    return [...this.#running.values()].map(({ path }) => path);
+    return [...(this.#running?.values() ?? [])].map(({ path }) => path);
   }
 }

@@ -77,7 +77,7 @@ export class Service {
   readonly #paths = new Paths((handle) => this.behindCache(handle));
   #tools: ToolList | undefined;
   /** Ends what the service asks on its own behalf. */
-  readonly #ending = new AbortController();
+  #ending: AbortController | undefined;
   #closed = false;
 
   constructor(spec: ServiceSpec, parts: ServiceParts) {
@@ -201,6 +201,9 @@ export class Service {
 
   /** Aborts when the service is removed or its store closed, with the error that says so. */
   get ended(): AbortSignal {
+    // Made when it is asked for: of thousands of services most are never used.
+    this.#ending ??= new AbortController();
+    if (this.#closed) this.#ending.abort(this.#gone());
     return this.#ending.signal;
   }
 
@@ -262,7 +265,7 @@ export class Service {
   async close(drainMs: number): Promise<void> {
     this.#closed = true;
     this.#tools?.close();
-    this.#ending.abort(this.#gone());
+    this.#ending?.abort(this.#gone());
     this.#parts.cache.clear({ service: this.name });
     await this.#paths.close(drainMs, () => this.#gone());
   }
@@ -311,7 +314,7 @@ export class Service {
     // The list belongs to the service: it is fetched to the end also where the first caller waits no longer.
     const timeoutMs = startTimeoutMs + readTimeoutMs;
     const deadline = this.#parts.clock.now() + timeoutMs;
-    const { signal } = this.#ending;
+    const signal = this.ended;
     return this.list('tools/list', 'tools', 'tools', { deadline, timeoutMs, signal }).catch((error: unknown) => {
       // No caller has cancelled it.
       throw signal.aborted ? this.#gone() : error;
