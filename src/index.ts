@@ -33,7 +33,7 @@ export type { AuthorizationRequest, OnAuthorize } from './connection/auth.js';
 export type { ServerObject, ServerSource } from './connection/memory.js';
 export type { FormContent } from './elicitation.js';
 export { elicitationProblem } from './elicitation.js';
-export type { PoolStats } from './endpoint/pool.js';
+export type { PoolStats } from './endpoint/pool-stats.js';
 export type { ErrorCode, Executed, StoreErrorFields } from './errors.js';
 export { ERROR_CODES, isStoreError, StoreError } from './errors.js';
 export type { Logger, ServiceStatus, StoreEventName, StoreEvents } from './events.js';

@@ -2,7 +2,7 @@
 
 import type { Clock } from './_util/clock.js';
 import type { Endpoint } from './endpoint/endpoint.js';
-import type { PoolStats } from './endpoint/pool.js';
+import type { PoolStats } from './endpoint/pool-stats.js';
 import type { ErrorCode } from './errors.js';
 import type { ServiceStatus } from './events.js';
 import type { Service } from './service/service.js';

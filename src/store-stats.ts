@@ -1,6 +1,6 @@
 /** Knows what a store tells in figures: one plain snapshot, gathered when somebody asks. */
 
-import type { PoolStats } from './endpoint/pool.js';
+import type { PoolStats } from './endpoint/pool-stats.js';
 import type { CallStats } from './observe/counter.js';
 import type { Metrics } from './observe/metrics.js';
 import type { BatchStats, ServiceStats } from './observe/stats.js';

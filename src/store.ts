@@ -16,7 +16,7 @@ import type { ConfigDocument } from './config/definition.js';
 import { defaultStateDir, userConfigPath } from './config/places.js';
 import { ConfigFile } from './config/save.js';
 import { Keyring } from './connection/auth.js';
-import type { PoolStats } from './endpoint/pool.js';
+import type { PoolStats } from './endpoint/pool-stats.js';
 import { StoreError } from './errors.js';
 import { EVENT_NAMES, Events, type Logger, type StoreEventName, type StoreEvents } from './events.js';
 import { Metrics } from './observe/metrics.js';

@@ -16,7 +16,8 @@ import { Lifecycle } from './lifecycle.js';
 import type { EndpointEffect, EndpointState } from './machine.js';
 import { type Measure, measure } from './measure.js';
 import { Outcomes } from './outcomes.js';
-import { Pool, type PoolStats } from './pool.js';
+import { Pool } from './pool.js';
+import type { PoolStats } from './pool-stats.js';
 import { asStoreError, copyOf } from './refusal.js';
 import { Supervisor } from './supervise.js';
 

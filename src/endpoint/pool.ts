@@ -7,8 +7,6 @@ import { StoreError } from '../errors.js';
 import type { PoolSize } from '../option-layers.js';
 import { PoolCounters, type PoolStats } from './pool-stats.js';
 
-export type { PoolStats };
-
 export interface PoolOptions {
   size: PoolSize;
   /** Requests that one connection will carry, known before it is open. */

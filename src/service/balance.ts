@@ -208,11 +208,19 @@ export class Balance {
 
   /** The last hop of a call over a lease: always the same connection, never repeated. */
   over({ endpoint, connection }: Taken): Handler {
-    return (call) => {
-      call.record.attempts++;
-      return endpoint.leases.use(connection, call, async () =>
-        complete(call, await connection.request(call.method, call.params, call)),
-      );
+    const { clock } = this.#options;
+    return async (call) => {
+      const { record } = call;
+      record.endpoint = endpoint.label;
+      record.attempts++;
+      const since = clock.now();
+      try {
+        return await endpoint.leases.use(connection, call, async () =>
+          complete(call, await connection.request(call.method, call.params, call)),
+        );
+      } finally {
+        record.callMs += clock.now() - since;
+      }
     };
   }
 

@@ -2,7 +2,7 @@
 
 import type { Handler } from '../call.js';
 import type { Endpoint } from '../endpoint/endpoint.js';
-import type { PoolStats } from '../endpoint/pool.js';
+import type { PoolStats } from '../endpoint/pool-stats.js';
 import type { StoreError } from '../errors.js';
 import type { ResolvedPerformance } from '../options.js';
 import { type Path, rank } from './path.js';

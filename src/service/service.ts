@@ -11,7 +11,7 @@ import type { Connection, ServerNotice } from '../connection/connection.js';
 import { redactedData } from '../connection/redact.js';
 import type { Endpoint } from '../endpoint/endpoint.js';
 import type { EndpointState } from '../endpoint/machine.js';
-import type { PoolStats } from '../endpoint/pool.js';
+import type { PoolStats } from '../endpoint/pool-stats.js';
 import { StoreError } from '../errors.js';
 import type { OptionLayer } from '../option-layers.js';
 import type { OptionSource, ResolvedPerformance } from '../options.js';

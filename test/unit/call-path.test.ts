@@ -49,6 +49,15 @@ describe('the order of the hops', () => {
     await store.close();
   });
 
+  it('over a lease a call is one attempt, and its record says where and for how long', async () => {
+    const { clock, store, records } = await open({ slow: { delayMs: 1_000 } });
+    const leased = store.lease('s', (lease) => lease.callTool('slow'));
+    await clock.advance(1_000);
+    await leased;
+    expect(records.at(-1)).toMatchObject({ endpoint: 'in memory', attempts: 1, queueMs: 0, callMs: 1_000 });
+    await store.close();
+  });
+
   it('a retry asks for a permit anew and counts as an attempt of the same call', async () => {
     const { clock, server, store, records } = await open(
       {
