@@ -66,16 +66,8 @@ describe('a closed loop', () => {
   it('keeps as many under way as it is told, and begins the next when one has ended', async () => {
     const { clock, time, onEnd, latencies, begun, takes, most } = bench();
     const plan = { calls: 10, durationMs: FOREVER, concurrency: 2 };
-    await drive(
-      clock,
-      closedLoop(
-        takes(() => 10),
-        plan,
-        time,
-        undefined,
-        onEnd,
-      ),
-    );
+    const call = takes(() => 10);
+    await drive(clock, closedLoop(call, plan, time, undefined, onEnd));
     expect(latencies).toEqual(new Array(10).fill(10));
     expect(begun).toEqual([0, 0, 10, 10, 20, 20, 30, 30, 40, 40]);
     expect(most()).toBe(2);
@@ -84,16 +76,8 @@ describe('a closed loop', () => {
   it('begins no call when its time is over, and waits for those under way', async () => {
     const { clock, time, onEnd, latencies, begun, takes } = bench();
     const plan = { calls: FOREVER, durationMs: 25, concurrency: 1 };
-    await drive(
-      clock,
-      closedLoop(
-        takes(() => 10),
-        plan,
-        time,
-        undefined,
-        onEnd,
-      ),
-    );
+    const call = takes(() => 10);
+    await drive(clock, closedLoop(call, plan, time, undefined, onEnd));
     expect(begun).toEqual([0, 10, 20]);
     expect(latencies).toEqual([10, 10, 10]);
   });
@@ -103,16 +87,8 @@ describe('a closed loop', () => {
     const controller = new AbortController();
     clock.after(15, () => controller.abort());
     const plan = { calls: 10, durationMs: FOREVER, concurrency: 1 };
-    await drive(
-      clock,
-      closedLoop(
-        takes(() => 10),
-        plan,
-        time,
-        controller.signal,
-        onEnd,
-      ),
-    );
+    const call = takes(() => 10);
+    await drive(clock, closedLoop(call, plan, time, controller.signal, onEnd));
     expect(begun).toEqual([0, 10]);
   });
 
