@@ -45,11 +45,12 @@ export class Ending {
    * @param begin - false: where no call waits, the next one begins it
    */
   restart(drainMs: number, begin: boolean): Promise<void> {
-    const { life, launcher, pool } = this.#options;
+    const { life, launcher, pool, leases } = this.#options;
     if (life.closed) return Promise.resolve();
     launcher.halt(new StoreError('CONNECT_FAILED', 'the service is restarted'));
     life.send({ type: 'restart' });
     pool.replace();
+    leases.hold();
     this.#begin ||= begin;
     this.#restarting ??= this.#startAnew(drainMs).finally(() => {
       this.#restarting = undefined;
@@ -75,13 +76,15 @@ export class Ending {
     this.#begin = false;
     if (life.closed) return;
     launcher.resume();
+    leases.resume();
     life.send({ type: 'drained', needed });
   }
 
   /** Ends the calls that wait, and starts that are under way. */
   #refuse(): void {
-    const { life, launcher, pool } = this.#options;
+    const { life, launcher, pool, leases } = this.#options;
     pool.refuse(() => life.refusal()!);
+    leases.refuse(() => life.refusal()!);
     launcher.halt(life.refusal()!);
   }
 

@@ -19,9 +19,13 @@ export interface LeasesOptions {
 export class Leases {
   readonly #options: LeasesOptions;
   readonly #connections = new Set<Connection>();
+  /** Who came while a restart drained. */
+  readonly #line: WaitQueue<void>;
+  #held = false;
 
   constructor(options: LeasesOptions) {
     this.#options = options;
+    this.#line = new WaitQueue(options.clock);
   }
 
   get connections(): ReadonlySet<Connection> {
@@ -35,6 +39,7 @@ export class Leases {
 
   /** One for one call alone, which ends with `ownDone`; how its start goes counts as that of a pool's does. */
   async own(call: WaitLimits, timeoutMs: number): Promise<Connection> {
+    while (this.#held) await this.#resumed(call, timeoutMs);
     this.#assertUsable(call);
     const connection = await this.#counted(call, timeoutMs);
     this.#options.life.send({ type: 'opened' });
@@ -60,6 +65,7 @@ export class Leases {
    * probed, this start does it until the connection is open; then the next call does, of this owner or another.
    */
   async open(limits: WaitLimits, timeoutMs: number): Promise<Connection> {
+    while (this.#held) await this.#resumed(limits, timeoutMs);
     this.#assertUsable(limits);
     const { life, outcomes } = this.#options;
     // Else the pool's own starts tell how it stands.
@@ -95,6 +101,26 @@ export class Leases {
 
   async endAll(): Promise<void> {
     await Promise.all([...this.#connections].map((connection) => this.end(connection)));
+  }
+
+  /** A restart drains: what comes now waits for the new start, as the calls of a pool do. */
+  hold(): void {
+    this.#held = true;
+  }
+
+  resume(): void {
+    this.#held = false;
+    while (this.#line.give());
+  }
+
+  /** Ends every wait for the new start. */
+  refuse(error: () => StoreError): void {
+    this.#line.failAll(error);
+  }
+
+  #resumed(limits: WaitLimits, timeoutMs: number): Promise<void> {
+    this.#assertUsable(limits);
+    return this.#line.wait(limits, (why) => waitOver(why, limits, timeoutMs));
   }
 
   #assertUsable({ deadline }: WaitLimits): void {

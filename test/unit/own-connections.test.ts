@@ -8,7 +8,9 @@ import { FakeServer, openStore } from '../support/fake-server.js';
 async function underWay(delayMs: number) {
   const clock = new FakeClock();
   const server = new FakeServer({ slow: { delayMs } }, clock);
-  const store = await openStore({ s: server }, clock, { own: { s: { sharing: 'call' } } });
+  const store = await openStore({ s: server }, clock, {
+    own: { s: { sharing: 'call', connectionPool: { maxConnections: 4 } } },
+  });
   const listed = watch(store.listTools());
   await clock.advance(10);
   expect(listed.settled).toBe(true);
@@ -59,6 +61,47 @@ describe('a call with a connection of its own', () => {
     expect(restarting.settled).toBe(true);
     expect(call.error).toMatchObject({ code: 'OUTCOME_UNKNOWN' });
     await store.close();
+  });
+});
+
+describe('while a restart drains', () => {
+  it('calls and leases that have connections of their own wait for the new start, without an attempt', async () => {
+    const { clock, server, store, call } = await underWay(500);
+    const restarting = watch(store.restartService('s'));
+    await clock.advance(10);
+    const { connects } = server;
+    const leased = watch(store.lease('s', (lease) => lease.callTool('slow')));
+    const next = watch(store.callTool('s__slow', {}, { timeoutMs: 2_000 }));
+    const late = watch(store.callTool('s__slow', {}, { timeoutMs: 100 }));
+    await clock.advance(200);
+    expect(server.connects).toBe(connects);
+    expect([call.settled, restarting.settled, leased.settled, next.settled]).toEqual([false, false, false, false]);
+    expect(late.error).toMatchObject({ code: 'TIMEOUT', executed: 'no', attempts: 0 });
+    await clock.advance(400);
+    expect([call.error, restarting.settled]).toEqual([undefined, true]);
+    await clock.advance(600);
+    expect([leased.error, next.error]).toEqual([undefined, undefined]);
+    expect([leased.settled, next.settled]).toEqual([true, true]);
+    expect(store.stats().services['s']!.retries).toBe(0);
+    await store.close();
+  });
+
+  it('a stop and a close refuse those that wait at once', async () => {
+    for (const end of ['disconnectService', 'close'] as const) {
+      const { clock, store } = await underWay(500);
+      void store.restartService('s');
+      await clock.advance(10);
+      const waiting = [watch(store.lease('s', (lease) => lease.callTool('slow'))), watch(store.callTool('s__slow'))];
+      await clock.advance(10);
+      const ended = watch(end === 'close' ? store.close() : store.disconnectService('s'));
+      await clock.advance(10);
+      const code = end === 'close' ? 'STORE_CLOSED' : 'SERVICE_DOWN';
+      expect(waiting.map(({ error }) => error)).toMatchObject([{ code }, { code }]);
+      expect(ended.settled).toBe(false);
+      await clock.advance(600);
+      expect(ended.settled).toBe(true);
+      await store.close();
+    }
   });
 });
 
