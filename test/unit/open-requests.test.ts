@@ -49,6 +49,26 @@ describe('the requests under way on a channel', () => {
     expect(open.get('c0')).toBe(request);
   });
 
+  it('tells whether any is left of those that were there at a mark', () => {
+    const open = new OpenRequests<Request>();
+    const begin = (): Request => {
+      const request = { id: open.newId() };
+      open.add(request);
+      return request;
+    };
+    expect(open.anyBefore(open.mark)).toBe(false);
+    const first = begin();
+    const mark = open.mark;
+    const after = [begin(), begin()];
+    expect(open.anyBefore(mark)).toBe(true);
+    // Its own id is before the mark, that of the first after it is not.
+    open.delete(first);
+    expect(open.anyBefore(mark)).toBe(false);
+    expect(open.anyBefore(open.mark)).toBe(true);
+    for (const request of after) open.delete(request);
+    expect(open.anyBefore(open.mark)).toBe(false);
+  });
+
   it('die young: an answer is not kept by the requests of its time', () => {
     setFlagsFromString('--expose-gc');
     const gc = runInNewContext('gc') as () => void;
