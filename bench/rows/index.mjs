@@ -14,6 +14,7 @@ export const ROWS = {
   'open-known': 'open-known',
   'many-services': 'many-services',
   spike: 'spike',
+  reuse: 'reuse',
   'object-pool': 'object-pool',
   monitoring: 'monitoring',
 };
