@@ -135,8 +135,11 @@ export class ToolList {
       this.#blocked = blocked;
       if (skipped > 0) this.#options.onSkipped(skipped);
       this.#freshUntil = ttlMs === undefined ? Number.POSITIVE_INFINITY : clock.now() + ttlMs;
+      // What callers have seen of an earlier run and is still so is no change.
+      const seen = this.#live === undefined && this.#names ? await remembered.load(service, revision) : undefined;
+      if (seen) this.#digest = digestOf(seen);
       this.#problem = undefined;
-      this.#take(tools);
+      this.#take(tools, this.#live !== undefined || seen !== undefined);
       // Where the disk refuses, the next run asks the server again; the store goes on.
       remembered.save(service, revision, tools).catch(() => {});
       return this.#live!;
@@ -149,15 +152,21 @@ export class ToolList {
     }
   }
 
-  #take(tools: RawTool[]): void {
-    const digest = createHash('sha256').update(JSON.stringify(tools)).digest('base64');
-    const same = this.#live !== undefined && digest === this.#digest;
+  /** @param seen - was there a list before, whose digest is known? */
+  #take(tools: RawTool[], seen: boolean): void {
+    const digest = digestOf(tools);
+    const same = seen && digest === this.#digest;
     this.#digest = digest;
+    // The same list keeps its object: who has indexed it need not do so again.
+    if (!same || this.#live === undefined) this.#live = tools;
     if (same) return;
-    this.#live = tools;
     this.#byName = undefined;
     this.#facts = new Map();
     this.#names = new Set(tools.map((tool) => tool.name));
     this.#options.onChanged();
   }
+}
+
+function digestOf(tools: readonly RawTool[]): string {
+  return createHash('sha256').update(JSON.stringify(tools)).digest('base64');
 }

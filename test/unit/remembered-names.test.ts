@@ -47,6 +47,30 @@ it.each(['s__fresh', 'fresh'])('finds %s, which the remembered list lacks', asyn
   await second.close();
 });
 
+it('is news only where it differs: what was cached before it was asked for anew stays', async () => {
+  const stateDir = await tempDir();
+  const current = serverWith('old');
+  const server = { connect: (transport: unknown) => current.connect(transport) };
+  const definition = { server, mcpstore: { tools: { old: { cache: true } } } };
+  const open = () =>
+    MCPStore.open({ services: { s: definition }, stateDir, performance: { resultCache: { enabled: true } } });
+  const first = await open();
+  await first.listTools();
+  await first.close();
+  for (const [tools, changes] of [[['old'], 0] as const, [['old', 'fresh'], 1] as const]) {
+    current.connect = serverWith(...tools).connect;
+    const store = await open();
+    let told = 0;
+    store.on('toolsChanged', () => told++);
+    await store.callTool('s__old');
+    // Asked for behind the first call.
+    expect((await store.listTools({ refresh: 'always' })).length).toBe(tools.length);
+    await store.callTool('s__old');
+    expect([told, store.stats().cache.misses]).toEqual([changes, 1 + changes]);
+    await store.close();
+  }
+});
+
 it('says that a disabled service is down, not that its tool is unknown', async () => {
   const store = await MCPStore.open({ services: { s: { command: 'none', disabled: true } }, stateDir: null });
   await expect(store.callTool('s__x')).rejects.toMatchObject({ code: 'SERVICE_DOWN', executed: 'no' });
