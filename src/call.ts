@@ -68,9 +68,19 @@ export interface CallRecord {
   cache: 'off' | 'hit' | 'miss' | 'joined';
   /** Questions of the server that its caller was asked. */
   asked: number;
+  /**
+   * Size of the arguments as JSON in UTF-8, each escaped character counted as one. Undefined while monitoring is off, and
+   * for what JSON cannot carry.
+   */
+  argumentBytes: number | undefined;
   outcome: Outcome;
   code: ErrorCode | undefined;
   executed: Executed;
+}
+
+/** Did it not end well? A result with `isError` did not; that its caller cancelled it says nothing of the service. */
+export function didFail({ outcome, code }: Pick<CallRecord, 'outcome' | 'code'>): boolean {
+  return outcome !== 'ok' && code !== 'CANCELLED';
 }
 
 /** A request on its way down. Every hop respects `deadline` and `signal`. */
@@ -118,6 +128,7 @@ export class NewRecord implements CallRecord {
   attempts = 0;
   cache: CallRecord['cache'] = 'off';
   asked = 0;
+  argumentBytes: number | undefined = undefined;
   outcome: Outcome = 'not_sent';
   code: ErrorCode | undefined = undefined;
   executed: Executed = 'no';

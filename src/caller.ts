@@ -86,12 +86,12 @@ export class ServiceCall implements Call {
 /** Who looks on while a call is made. */
 export interface CallObservers {
   clock: Clock;
-  observe: (record: CallRecord) => void;
+  observe: (call: Call) => void;
   /** Undefined where nobody traces. */
   trace: (call: Call) => CallSpan | undefined;
 }
 
-/** Sends the call down the path; when the promise settles its record is complete and has been handed to `observe`. */
+/** Sends the call down the path; when the promise settles its record is complete and `observe` has been told. */
 export async function runCall(
   call: Call,
   handle: Handler,
@@ -119,7 +119,7 @@ export async function runCall(
     throw failure;
   } finally {
     record.totalMs = clock.now() - record.startedAt;
-    observe(record);
+    observe(call);
     span?.end(record, failure);
   }
 }

@@ -41,8 +41,10 @@ export type { Lease } from './lease.js';
 export type { ObjectPoolOptions, ObjectPoolStats } from './object-pool.js';
 export { ObjectPool } from './object-pool.js';
 export type { CallStats } from './observe/counter.js';
+export type { HistoryEntry, HistoryFilter } from './observe/history-entry.js';
 export type { Metrics } from './observe/metrics.js';
 export type { BatchStats, ServiceStats } from './observe/stats.js';
+export type { ServiceUsage, ToolUsage, Usage, UsageReport } from './observe/usage.js';
 export type { OpenOptions } from './open-options.js';
 export type {
   BalanceStrategy,
@@ -62,6 +64,7 @@ export type {
 export type { ChangeOptions, ServiceConfigs } from './registry.js';
 export type { Scope } from './scope.js';
 export type { ListOptions, ServiceProblem } from './scope-catalog.js';
+export type { History, HistoryPage, HistoryQuery, UsageOptions } from './scope-history.js';
 export type { CacheFilter, CacheStats } from './service/cache.js';
 export type { EndpointInfo, ServiceInfo } from './service-info.js';
 export type { LoginOptions, SignInStatus } from './sign-ins.js';

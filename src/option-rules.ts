@@ -57,7 +57,12 @@ export const RULES: Record<string, Group> = {
     maxBytes: count(64 * 1024 * 1024, 1),
     ttlMs: ms(300_000),
   },
-  monitoring: { enabled: { kind: 'boolean', default: true } },
+  monitoring: {
+    enabled: { kind: 'boolean', default: true },
+    historySize: count(1_000, 0),
+    historyFile: { kind: 'boolean', default: false },
+    historyArguments: { kind: 'enum', default: 'size', values: ['size', 'redacted', 'full'] },
+  },
   benchmark: {
     iterations: count(100, 1),
     warmup: count(10, 0),

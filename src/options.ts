@@ -81,8 +81,23 @@ export interface ResultCacheOptions {
 }
 
 export interface MonitoringOptions {
-  /** Count calls, and tell them to OpenTelemetry where an SDK is registered. Default true; off, `stats()` has no calls. */
+  /**
+   * Count calls, keep their history, and tell them to OpenTelemetry where an SDK is registered. Default true; off, nothing
+   * of this is done, and what was counted and kept stays.
+   */
   enabled?: boolean;
+  /** Calls that `history` keeps in memory. Default 1,000; 0: none. */
+  historySize?: number;
+  /**
+   * Write each call below `stateDir` as well, as a line of JSON: 10 MiB a file, 100 MiB in all, 30 days. Default false.
+   */
+  historyFile?: boolean;
+  /**
+   * What is kept of a call's arguments. `'size'`: their size alone. `'redacted'`: also themselves, without the secrets of
+   * the service's configuration and without what stands under the name of a secret. `'full'`: as they are. Both only
+   * where their JSON has no more than 16 KiB. Default `'size'`.
+   */
+  historyArguments?: 'size' | 'redacted' | 'full';
 }
 
 /** What `PerformanceBenchmark` and `mcpstore bench` do unless a run says otherwise. */

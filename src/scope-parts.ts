@@ -2,9 +2,10 @@
 
 import type { Clock } from './_util/clock.js';
 import type { Answers } from './asking.js';
-import type { Call, CallRecord } from './call.js';
+import type { Call } from './call.js';
 import { StoreError } from './errors.js';
 import type { Events } from './events.js';
+import type { CallHistory } from './observe/history.js';
 import type { CallSpan } from './observe/otel.js';
 import type { ResolvedPerformance } from './options.js';
 import type { Registry } from './registry.js';
@@ -28,7 +29,9 @@ export interface ScopeParts {
   registry: () => Registry;
   /** Throws `STORE_CLOSED` once the store is closing. */
   assertOpen: () => void;
-  observe: (record: CallRecord) => void;
+  history: () => CallHistory;
+  /** Told of each call that has settled. */
+  observe: (call: Call) => void;
   /** See `CallObservers`. */
   trace: (call: Call) => CallSpan | undefined;
   /** Told of the size of each batch that is over. */

@@ -26,6 +26,7 @@ import { asObject, refuseUnknown } from './option-rules.js';
 import type { ChangeOptions, ServiceConfigs } from './registry.js';
 import { ScopeCalls } from './scope-calls.js';
 import { type ListOptions, ScopeCatalog, type ServiceProblem } from './scope-catalog.js';
+import { History } from './scope-history.js';
 import { listAll, toolsLike } from './scope-lists.js';
 import { needService, type ScopeParts } from './scope-parts.js';
 import { ScopeServices, type WaitServiceOptions } from './scope-services.js';
@@ -36,6 +37,8 @@ import type { ServiceInfo } from './service-info.js';
 export type { ScopeParts } from './scope-parts.js';
 
 export class Scope {
+  /** The calls of late, and how tools were used. The store's has those of all scopes, an agent's view its own. */
+  readonly history: History;
   readonly #parts: ScopeParts;
   readonly #catalog: ScopeCatalog;
   readonly #calls: ScopeCalls;
@@ -54,6 +57,7 @@ export class Scope {
     });
     this.#calls = new ScopeCalls(parts, this.#catalog);
     this.#services = new ScopeServices(parts);
+    this.history = new History(parts);
   }
 
   /**

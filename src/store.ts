@@ -9,7 +9,7 @@ import { safeLine } from './_util/terminal-safe.js';
 import { type AgentParts, Agents } from './agents.js';
 import { Askers } from './askers.js';
 import { type AskHandlers, checkHandlers } from './asking.js';
-import type { CallRecord } from './call.js';
+import type { Call } from './call.js';
 import { errorAt } from './caller.js';
 import { RememberedLists } from './catalog/remembered.js';
 import type { ConfigDocument } from './config/definition.js';
@@ -19,6 +19,7 @@ import { Keyring } from './connection/auth.js';
 import type { PoolStats } from './endpoint/pool-stats.js';
 import { StoreError } from './errors.js';
 import { EVENT_NAMES, Events, type Logger, type StoreEventName, type StoreEvents } from './events.js';
+import { Monitoring } from './monitoring.js';
 import { Metrics } from './observe/metrics.js';
 import { Noise } from './observe/noise.js';
 import { bad, checkOpen, type OpenOptions } from './open-options.js';
@@ -52,6 +53,7 @@ export class MCPStore extends Scope {
   readonly #cache: ResultCache;
   readonly #remembered: RememberedLists;
   readonly #keyring: Keyring;
+  readonly #monitoring: Monitoring;
   readonly #noise = new Noise();
   readonly #logger: Logger | undefined;
   readonly #layers: OptionLayer[];
@@ -99,7 +101,8 @@ export class MCPStore extends Scope {
       events,
       cache,
       assertOpen: () => this.#assertOpen(),
-      observe: (record) => this.#observe(record),
+      history: () => this.#monitoring.history,
+      observe: (call) => this.#observe(call),
       trace: (call) => this.metrics.trace(call),
       observeBatch: (size) => this.metrics.addBatch(size),
       callDefaults: () => this.effectiveOptions.calls,
@@ -142,6 +145,10 @@ export class MCPStore extends Scope {
       about: (name) => attributesOf(services.get(name)),
       snapshot: () => this.stats(),
       enabled: resolved.options.monitoring.enabled,
+    });
+    this.#monitoring = new Monitoring({
+      ...{ clock, services, stateDir, logger: options.logger },
+      options: resolved.options.monitoring,
     });
     this.auth = new SignIns(services, this.#keyring, options.onAuthorize, () => this.#assertOpen());
     this.#agents = new Agents(
@@ -279,7 +286,7 @@ export class MCPStore extends Scope {
       this.#registry.close();
       this.#keyring.close();
       await this.#services.close(drainMs);
-      await this.#remembered.flush();
+      await Promise.all([this.#remembered.flush(), this.#monitoring.close()]);
     })();
     return this.#closing;
   }
@@ -291,6 +298,7 @@ export class MCPStore extends Scope {
   #retune(source: 'file' | 'code', values: PerformanceOptions): void {
     const layers = this.#layers.map((layer) => (layer.source === source ? { source, values } : layer));
     const resolved = resolvePerformance(layers);
+    this.#monitoring.check(resolved.options.monitoring);
     for (const service of this.#services.values())
       try {
         service.checkLayers(layers);
@@ -301,6 +309,7 @@ export class MCPStore extends Scope {
     this.#resolved = resolved;
     this.#cache.configure(resolved.options.resultCache);
     this.metrics.enabled = resolved.options.monitoring.enabled;
+    this.#monitoring.configure(resolved.options.monitoring);
     for (const service of this.#services.values()) service.configure();
   }
 
@@ -313,8 +322,10 @@ export class MCPStore extends Scope {
     if (this.#closing) throw new StoreError('STORE_CLOSED', 'the store is closed');
   }
 
-  #observe(record: CallRecord): void {
+  #observe(call: Call): void {
+    const { record } = call;
     this.metrics.add(record);
+    this.#monitoring.add(call);
     if (this.#events.has('call')) this.#events.emit('call', record);
   }
 

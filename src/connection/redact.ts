@@ -88,6 +88,24 @@ export function httpSecrets(url: URL, headerValues: readonly string[]): string[]
   return secrets;
 }
 
+/** The same value with `***` for whatever stands under the name of a secret, after `Bearer`, or as a password in a URL. */
+export function maskedByName(value: unknown, depth = 0): unknown {
+  if (typeof value === 'string') return maskedText(value);
+  if (typeof value !== 'object' || value === null) return value;
+  if (depth === MAX_DEPTH) return MASK;
+  if (Array.isArray(value)) return value.map((item) => maskedByName(item, depth + 1));
+  const fields = Object.entries(value);
+  return Object.fromEntries(
+    fields.map(([key, item]) => [key, SECRET_NAME.test(key) ? MASK : maskedByName(item, depth + 1)]),
+  );
+}
+
+function maskedText(text: string): string {
+  return text
+    .replaceAll(/\b(bearer|basic)\s+[\w.~+/=-]{6,}/gi, `$1 ${MASK}`)
+    .replaceAll(/\b([a-z][a-z0-9+.-]{1,20}:\/\/[^\s/@?#:]{0,200}:)[^\s/@?#]{1,200}@/gi, `$1${MASK}@`);
+}
+
 function fromUrl(text: string): string {
   try {
     return decodeURIComponent(text);

@@ -127,7 +127,7 @@ it('A3: errors, events, the logger, statistics and states say nothing of them, r
     services,
     stateDir,
     logger: { debug: log, info: log, warn: log, error: log },
-    performance: { connectionPool: { maxRetries: 0 } },
+    performance: { connectionPool: { maxRetries: 0 }, monitoring: { historyFile: true } },
   });
   const told: unknown[] = [];
   for (const name of ['state', 'output', 'log', 'call', 'toolsChanged', 'configProblem'] as const)
@@ -162,6 +162,10 @@ it('A3: errors, events, the logger, statistics and states say nothing of them, r
     store.connectionStats(),
     store.effectiveOptions,
     store.optionSources,
+    await store.history.query(),
+    await store.history.query({ from: 'file' }),
+    await store.history.report(),
+    await store.history.export('csv'),
   ];
   expect(JSON.stringify(states)).toContain('given *** and ***'); // what the server says of itself was asked for
   await fails('proc__die', 'OUTCOME_UNKNOWN');
@@ -183,6 +187,24 @@ it('A3: errors, events, the logger, statistics and states say nothing of them, r
         .join('\n'),
     ),
   }).toEqual({ told: [], logged: [], states: [], batch: [], files: [] });
+});
+
+it('A3: nor do arguments that a history keeps redacted, in memory and on disk', async () => {
+  const stateDir = temporaryPath('state');
+  const { proc, user } = await telltales();
+  const monitoring = { historyArguments: 'redacted', historyFile: true } as const;
+  const store = await openStore({ services: { proc: proc!, user: user! }, stateDir, performance: { monitoring } });
+  const configured = Object.values(CANARIES).filter((one) => one !== CANARIES.client && one !== CANARIES.arguments);
+  const text = `none of ${configured.join()} ${BASIC}`;
+  const ofProcess = { text: 'seen', deep: [{ text }], password: CANARIES.arguments };
+  await store.callTool('proc__fine', ofProcess);
+  await failure(store.callTool('user__rpc_error', { text: `${CANARIES.query} ${BASIC}` }));
+  const { entries } = await store.history.query({ from: 'file' });
+  expect(entries.map(({ arguments: args }) => (args as { text: string }).text)).toEqual(['*** ***', 'seen']);
+  await store.close();
+  const found = new Set(hits(written(await store.history.query(), entries)));
+  for (const name of ['env', 'envFile', 'database', 'assigned', 'flag', 'arguments', 'query', 'password'] as const)
+    if (!['query', 'password'].includes(name)) expect(found.has(CANARIES[name]), name).toBe(false);
 });
 
 it('A3: the configuration that a store shows has its variables, not what they stand for', async () => {

@@ -20,7 +20,7 @@ function run(
       clock.jump(30);
       return outcome instanceof Error ? Promise.reject(outcome) : Promise.resolve(outcome as Record<string, unknown>);
     },
-    { clock, observe: (seen) => records.push({ ...seen }), trace: () => undefined },
+    { clock, observe: (call) => records.push({ ...call.record }), trace: () => undefined },
   );
   return { clock, records, ended };
 }
