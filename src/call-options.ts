@@ -5,6 +5,7 @@ import type { BatchCall, BatchOptions } from './batch.js';
 import type { CacheMode, Progress } from './call.js';
 import type { CallBatchOptions } from './call-batch.js';
 import { StoreError } from './errors.js';
+import type { FlowRunOptions } from './flow/steps.js';
 import { asObject, refuseUnknown } from './option-rules.js';
 import type { ListOptions } from './scope-catalog.js';
 
@@ -129,12 +130,32 @@ function checkCount(value: unknown, name: string): void {
     throw badOption(name, 'a whole number from 1 on');
 }
 
-function checkShared(options: Omit<BatchOptions, 'concurrency'>): void {
-  checkTimeout(options.timeoutMs);
-  checkTimeout(options.callTimeoutMs, 'callTimeoutMs');
-  const { signal, onResult, cache } = options;
+/** Throws for a bad option of a run of a chain or workflow. */
+export function checkFlowRun(options: FlowRunOptions): void {
+  refuseUnknown(asObject(options, 'options'), ['signal', 'concurrency', 'timeoutMs', 'onResult'], '');
+  checkCount(options.concurrency, 'concurrency');
+  checkMany(options);
+}
+
+/** What everything takes that makes many calls. */
+function checkMany({
+  timeoutMs,
+  signal,
+  onResult,
+}: {
+  timeoutMs?: number;
+  signal?: unknown;
+  onResult?: unknown;
+}): void {
+  checkTimeout(timeoutMs);
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw badOption('signal', 'an AbortSignal');
   if (onResult !== undefined && typeof onResult !== 'function') throw badOption('onResult', 'a function');
+}
+
+function checkShared(options: Omit<BatchOptions, 'concurrency'>): void {
+  checkMany(options);
+  checkTimeout(options.callTimeoutMs, 'callTimeoutMs');
+  const { cache } = options;
   checkFlag(options.stopOnError, 'stopOnError');
   if (cache !== undefined) checkCache(cache);
 }

@@ -1,5 +1,7 @@
 /** Knows the one error class of the product and its closed table of codes; everything that fails fails with it. */
 
+import type { FlowResult } from './flow/steps.js';
+
 /** Every code, with the HTTP status and the exit code that it maps to. Closed: adding one is a change of the contract. */
 export const ERROR_CODES = {
   CONFIG_INVALID: { http: 400, exit: 3 },
@@ -58,6 +60,8 @@ export interface StoreErrorFields {
   /** JSON-RPC error data of an `RPC_ERROR`. */
   data?: unknown;
   cause?: unknown;
+  /** See `StoreError.flow`. */
+  flow?: FlowResult | undefined;
 }
 
 /** The only error that this package throws. `code` says what happened, `executed` whether the call may have run. */
@@ -72,6 +76,7 @@ export class StoreError extends Error {
   readonly hint: string | undefined;
   readonly rpcCode: number | undefined;
   readonly data: unknown;
+  readonly #flow: FlowResult | undefined;
 
   constructor(code: ErrorCode, message: string, fields: StoreErrorFields = {}) {
     super(message, fields.cause === undefined ? undefined : { cause: fields.cause });
@@ -86,6 +91,15 @@ export class StoreError extends Error {
     this.hint = fields.hint;
     this.rpcCode = fields.rpcCode;
     this.data = fields.data;
+    this.#flow = fields.flow;
+  }
+
+  /**
+   * Of a chain or workflow that failed: what `run` would have resolved to, as far as it came. Not among the fields of
+   * the error, so that no log has results of tools.
+   */
+  get flow(): FlowResult | undefined {
+    return this.#flow;
   }
 
   /** HTTP status of this code. */

@@ -37,6 +37,25 @@ export type { PoolStats } from './endpoint/pool-stats.js';
 export type { ErrorCode, Executed, StoreErrorFields } from './errors.js';
 export { ERROR_CODES, isStoreError, StoreError } from './errors.js';
 export type { Logger, ServiceStatus, StoreEventName, StoreEvents } from './events.js';
+export type { Chain, ChainPart } from './flow/chain.js';
+export type { FlowPlan, PlannedStep } from './flow/plan.js';
+export type {
+  ChainStep,
+  FlowCondition,
+  FlowEntry,
+  FlowPath,
+  FlowResult,
+  FlowRunOptions,
+  FlowState,
+  StepArguments,
+  StepOptions,
+  StepRetry,
+  StepStatus,
+  WorkflowStep,
+  WorkflowSteps,
+} from './flow/steps.js';
+export type { Workflow } from './flow/workflow.js';
+export { planWorkflow } from './flow/workflow.js';
 export type { Lease } from './lease.js';
 export type { ObjectPoolOptions, ObjectPoolStats } from './object-pool.js';
 export { ObjectPool } from './object-pool.js';

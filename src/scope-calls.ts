@@ -88,6 +88,17 @@ export class ScopeCalls {
     return runCall(call, service.handleFor(this.#parts.id), this.#parts);
   }
 
+  async setLogLevel(local: string, level: string, limits: RequestLimits): Promise<void> {
+    if (typeof level !== 'string') throw badOption('level', 'the name of a log level, such as "info"');
+    const service = needService(this.#parts, local);
+    // A modern server has no request for it: each of ours says it.
+    if (service.connection?.era !== 'modern')
+      await this.request(local, 'logging/setLevel', { level }, limits).catch((error: unknown) => {
+        if (service.connection?.era !== 'modern') throw error;
+      });
+    service.setLogLevel(level);
+  }
+
   async lease<T>(local: string, fn: (lease: Lease) => Promise<T>): Promise<T> {
     this.#parts.assertOpen();
     const service = needService(this.#parts, local);

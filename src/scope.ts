@@ -21,14 +21,18 @@ import {
 } from './call-options.js';
 import type { ToolInfo } from './catalog/tool.js';
 import type { ServiceConfig } from './config/definition.js';
+import { Chain } from './flow/chain.js';
+import type { ResultOf, WorkflowSteps } from './flow/steps.js';
+import { Workflow, workflowGraph } from './flow/workflow.js';
 import type { Lease } from './lease.js';
-import { asObject, refuseUnknown } from './option-rules.js';
 import type { ChangeOptions, ServiceConfigs } from './registry.js';
+import { clearCache } from './scope-cache.js';
 import { ScopeCalls } from './scope-calls.js';
 import { type ListOptions, ScopeCatalog, type ServiceProblem } from './scope-catalog.js';
+import { flowParts } from './scope-flow.js';
 import { History } from './scope-history.js';
 import { listAll, toolsLike } from './scope-lists.js';
-import { needService, type ScopeParts } from './scope-parts.js';
+import type { ScopeParts } from './scope-parts.js';
 import { ScopeServices, type WaitServiceOptions } from './scope-services.js';
 import { type CacheFilter, cachePrefix } from './service/cache.js';
 import type { Service } from './service/service.js';
@@ -103,6 +107,20 @@ export class Scope {
         batchSize: batchSize ?? defaults.batchSize,
       };
     });
+  }
+
+  /** A flow that is written step by step: `step`, `parallel`, `branch`, then `run`. */
+  // biome-ignore lint/suspicious/noExplicitAny: who does not say what goes in, may look at it all the same
+  chain<Input = any>(): Chain<Input, unknown> {
+    return new Chain(flowParts(this.#parts, this.#calls));
+  }
+
+  /**
+   * A flow as a graph: steps by their names, each with the steps that it needs.
+   * @throws StoreError `FLOW_INVALID` for a step that is wrong, needs one that there is not, or needs itself
+   */
+  workflow<const Steps extends WorkflowSteps>(steps: Steps): Workflow<{ [K in keyof Steps]: ResultOf<Steps[K]> }> {
+    return new Workflow(workflowGraph(steps), flowParts(this.#parts, this.#calls));
   }
 
   /** Every visible tool, in a stable order. Waits only for services whose list was never seen; see `ListOptions`. */
@@ -240,15 +258,8 @@ export class Scope {
    * Sets from which level on a server sends its log messages, on every connection that is open or will be; they come as
    * `log` events. A service that does not run yet is started.
    */
-  async setLogLevel(service: string, level: string, options: RequestLimits = {}): Promise<void> {
-    if (typeof level !== 'string') throw badOption('level', 'the name of a log level, such as "info"');
-    const own = needService(this.#parts, service);
-    // A modern server has no request for it: each of ours says it.
-    if (own.connection?.era !== 'modern')
-      await this.#calls.request(service, 'logging/setLevel', { level }, options).catch((error: unknown) => {
-        if (own.connection?.era !== 'modern') throw error;
-      });
-    own.setLogLevel(level);
+  setLogLevel(service: string, level: string, options: RequestLimits = {}): Promise<void> {
+    return this.#calls.setLogLevel(service, level, options);
   }
 
   /**
@@ -264,18 +275,7 @@ export class Scope {
    * @param filter - `tool`: the server's own name, or `service__tool`
    */
   clearCache(filter: CacheFilter = {}): number {
-    refuseUnknown(asObject(filter, 'filter'), ['service', 'tool'], '');
-    const { service, tool } = filter;
-    if (service !== undefined && typeof service !== 'string') throw badOption('service', 'the name of a service');
-    if (tool !== undefined && typeof tool !== 'string') throw badOption('tool', 'the name of a tool');
-    const { id, cache } = this.#parts;
-    const exposed = tool === undefined || service !== undefined ? undefined : this.#catalog.known(tool);
-    return cache.clear({
-      ...(id !== '' && { scope: id }),
-      ...(service !== undefined && { service: needService(this.#parts, service).name }),
-      ...(tool !== undefined && { tool }),
-      ...(exposed && { service: exposed.service.name, tool: exposed.tool }),
-    });
+    return clearCache(this.#parts, this.#catalog, filter);
   }
 
   /** @internal A service's list changed, or it came or went. */

@@ -51,7 +51,7 @@ export function judge(error: unknown, call: Pick<Call, 'repeatable'>): Verdict {
 }
 
 /** Delay before attempt `attempt + 1`, in milliseconds; jitter only ever shortens it, so the cap holds. */
-export function delayMs(attempt: number, policy: RetryPolicy): number {
+export function delayMs(attempt: number, policy: Pick<RetryPolicy, 'retryDelayMs' | 'retry' | 'clock'>): number {
   const { strategy, jitter, maxDelayMs } = policy.retry;
   const base = policy.retryDelayMs;
   let delay: number;
