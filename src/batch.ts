@@ -2,9 +2,9 @@
 
 import { onAbort } from './_util/abort.js';
 import type { Clock, Timer } from './_util/clock.js';
-import type { CacheMode, CallRecord, CallToolResult, Outcome } from './call.js';
-import { asError, isStoreError, StoreError } from './errors.js';
-import { canonicalArguments } from './service/cache.js';
+import type { CacheMode, CallToolResult, FallbackSource, Outcome } from './call.js';
+import { asError, StoreError } from './errors.js';
+import { canonicalArguments } from './service/cache-keys.js';
 
 export interface BatchCall {
   /** `service__tool`, or a bare name that one service has. */
@@ -29,6 +29,8 @@ export interface BatchEntry {
   error?: StoreError;
   durationMs: number;
   fromCache: boolean;
+  /** Where its result is a fallback: what it is. */
+  fallback?: FallbackSource;
   attempts: number;
 }
 
@@ -280,20 +282,4 @@ function stoppedByEntry(): StoreError {
 
 function notSent(error: StoreError): BatchEntry {
   return { status: 'not_sent', error, durationMs: 0, fromCache: false, attempts: 0 };
-}
-
-/** The entry of a call that has settled. */
-export function entryOf(record: CallRecord, settled: { result: CallToolResult } | { error: unknown }): BatchEntry {
-  const entry: BatchEntry = {
-    status: record.outcome,
-    durationMs: record.totalMs,
-    fromCache: record.cache === 'hit' || record.cache === 'joined',
-    attempts: record.attempts,
-  };
-  if ('result' in settled) entry.result = settled.result;
-  else
-    entry.error = isStoreError(settled.error)
-      ? settled.error
-      : new StoreError('PROTOCOL_ERROR', asError(settled.error).message, { cause: settled.error });
-  return entry;
 }

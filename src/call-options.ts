@@ -26,6 +26,8 @@ export interface CallToolOptions extends RequestLimits {
   throwOnToolError?: boolean;
   /** Check the arguments against the tool's schema before anything is sent. Default: `calls.validateArguments`. */
   validateArguments?: boolean;
+  /** False: fail as if the tool had no `fallback`. Default true. */
+  fallback?: boolean;
   /** MCP `_meta` of the request, handed to the server. A call with it is never cached. */
   meta?: Record<string, unknown>;
 }
@@ -38,6 +40,7 @@ const KNOWN = [
   'cache',
   'throwOnToolError',
   'validateArguments',
+  'fallback',
   'meta',
   'onSampling',
   'onElicitation',
@@ -67,6 +70,7 @@ export function checkCallOptions(options: CallToolOptions): void {
   if (options.service !== undefined && typeof options.service !== 'string') throw badOption('service', 'a string');
   checkFlag(options.throwOnToolError, 'throwOnToolError');
   checkFlag(options.validateArguments, 'validateArguments');
+  checkFlag(options.fallback, 'fallback');
   if (options.meta !== undefined) asObject(options.meta, 'meta');
   if (options.onSampling !== undefined || options.onElicitation !== undefined) checkHandlers(options);
 }

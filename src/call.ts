@@ -41,6 +41,25 @@ export interface Asker {
   answer(question: Question): Promise<Record<string, unknown>>;
 }
 
+/** What answered in place of a call that failed on its way; see `ToolPolicy.fallback`. */
+export type FallbackSource = 'cached' | 'value' | 'service';
+
+/** How a result says that it is a fallback: what its `_meta['mcpstore/fallback']` holds. */
+export interface FallbackMark {
+  from: FallbackSource;
+  /** The error of the call itself. */
+  code: ErrorCode;
+  /** May the call itself have run? */
+  executed: Executed;
+  /** How old a `'cached'` result is. Milliseconds. */
+  ageMs?: number;
+  /** Who answered in place of the call: the service, by its name in the caller's scope, and its tool. */
+  service?: string;
+  tool?: string;
+}
+
+export const FALLBACK_META = 'mcpstore/fallback';
+
 /** What a call became, for records and statistics. */
 export type Outcome = 'ok' | 'tool_error' | 'failed' | 'unknown' | 'not_sent';
 
@@ -73,6 +92,8 @@ export interface CallRecord {
    * for what JSON cannot carry.
    */
   argumentBytes: number | undefined;
+  /** What answered in its place; outcome, code and `executed` stay those of the call itself. */
+  fallback: FallbackSource | undefined;
   outcome: Outcome;
   code: ErrorCode | undefined;
   executed: Executed;
@@ -129,6 +150,7 @@ export class NewRecord implements CallRecord {
   cache: CallRecord['cache'] = 'off';
   asked = 0;
   argumentBytes: number | undefined = undefined;
+  fallback: FallbackSource | undefined = undefined;
   outcome: Outcome = 'not_sent';
   code: ErrorCode | undefined = undefined;
   executed: Executed = 'no';
@@ -168,4 +190,10 @@ export function textOf(result: CallToolResult): string {
     else if (block.type === 'resource' && 'text' in block.resource) parts.push(String(block.resource.text));
   }
   return parts.join('\n');
+}
+
+/** How a result says that a fallback gave it; undefined for what the tool itself answered. */
+export function fallbackOf(result: unknown): FallbackMark | undefined {
+  const meta = (result as { _meta?: Record<string, unknown> } | null | undefined)?._meta;
+  return meta?.[FALLBACK_META] as FallbackMark | undefined;
 }

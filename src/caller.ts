@@ -91,11 +91,18 @@ export interface CallObservers {
   trace: (call: Call) => CallSpan | undefined;
 }
 
-/** Sends the call down the path; when the promise settles its record is complete and `observe` has been told. */
+/** What answers in place of a call that failed. @throws StoreError where nothing does */
+export type Instead = (failure: StoreError) => Promise<CallResult>;
+
+/**
+ * Sends the call down the path; when the promise settles its record is complete and `observe` has been told.
+ * @param instead - undefined where nothing can answer in its place
+ */
 export async function runCall(
   call: Call,
   handle: Handler,
   { clock, observe, trace }: CallObservers,
+  instead?: Instead,
 ): Promise<CallResult> {
   const { record } = call;
   const span = trace(call);
@@ -112,16 +119,26 @@ export async function runCall(
     record.outcome = result['isError'] === true ? 'tool_error' : 'ok';
     return result;
   } catch (thrown) {
-    failure = located(thrown, call);
-    record.outcome = outcomeOf(failure);
-    record.code = failure.code;
-    record.executed = failure.executed;
-    throw failure;
+    failure = failed(record, located(thrown, call));
+    if (instead === undefined) throw failure;
+    try {
+      return await instead(failure);
+    } catch (last) {
+      failure = failed(record, located(last, call));
+      throw failure;
+    }
   } finally {
     record.totalMs = clock.now() - record.startedAt;
     observe(call);
     span?.end(record, failure);
   }
+}
+
+function failed(record: CallRecord, failure: StoreError): StoreError {
+  record.outcome = outcomeOf(failure);
+  record.code = failure.code;
+  record.executed = failure.executed;
+  return failure;
 }
 
 /** What an error made of its call. */

@@ -19,8 +19,17 @@ export type { BenchmarkResult } from './benchmark/benchmark.js';
 export { PerformanceBenchmark } from './benchmark/benchmark.js';
 export type { BenchmarkRunOptions } from './benchmark/plan.js';
 export type { LatencyBucket } from './benchmark/sample.js';
-export type { CacheMode, CallRecord, CallResult, CallToolResult, Outcome, Progress } from './call.js';
-export { textOf } from './call.js';
+export type {
+  CacheMode,
+  CallRecord,
+  CallResult,
+  CallToolResult,
+  FallbackMark,
+  FallbackSource,
+  Outcome,
+  Progress,
+} from './call.js';
+export { fallbackOf, textOf } from './call.js';
 export type { CallBatch, CallBatchOptions } from './call-batch.js';
 export type { CallToolOptions, RequestLimits } from './call-options.js';
 export type { ToolInfo } from './catalog/tool.js';
@@ -60,6 +69,7 @@ export type { Lease } from './lease.js';
 export type { ObjectPoolOptions, ObjectPoolStats } from './object-pool.js';
 export { ObjectPool } from './object-pool.js';
 export type { CallStats } from './observe/counter.js';
+export type { ErrorCounts, ErrorStats } from './observe/error-counts.js';
 export type { HistoryEntry, HistoryFilter } from './observe/history-entry.js';
 export type { Metrics } from './observe/metrics.js';
 export type { BatchStats, ServiceStats } from './observe/stats.js';
@@ -78,6 +88,7 @@ export type {
   ResultCacheOptions,
   RetryOptions,
   ServiceOptions,
+  ToolFallback,
   ToolPolicy,
 } from './options.js';
 export type { ChangeOptions, ServiceConfigs } from './registry.js';

@@ -77,6 +77,7 @@ const SERVICE_RULES: Group = {
   sharing: { kind: 'enum', values: ['shared', 'agent', 'call'] },
 };
 const TOOL_RULES: Group = { cache: { kind: 'boolean' }, repeatable: { kind: 'boolean' } };
+const CACHED_RULES: Group = { maxAgeMs: { kind: 'ms', min: 1 } };
 /** What has an effect for one service alone: batches run over services, and the store has one cache. */
 const { batchConcurrency: _a, batchSize: _b, maxWorkers: _c, ...SERVICE_CALL_RULES } = RULES['calls']!;
 const SERVICE_SHARED_RULES = {
@@ -205,8 +206,33 @@ export function checkServiceOptions(value: unknown, path: string, refuse: Refuse
   if (object['auth'] !== undefined) checkAuth(object['auth'], `${path}.auth`, refuse);
   if (object['tools'] !== undefined)
     for (const [tool, policy] of Object.entries(asObject(object['tools'], `${path}.tools`, refuse)))
-      checkGroup(policy, TOOL_RULES, `${path}.tools.${tool}`, refuse);
+      checkTool(policy, `${path}.tools.${tool}`, refuse);
   return object as ServiceOptions;
+}
+
+function checkTool(policy: unknown, path: string, refuse: Refuse): void {
+  checkGroup(policy, TOOL_RULES, path, refuse, ['fallback']);
+  const { fallback } = policy as { fallback?: unknown };
+  if (Array.isArray(fallback))
+    for (const [i, one] of fallback.entries()) checkFallback(one, `${path}.fallback.${i}`, refuse);
+  else if (fallback !== undefined) checkFallback(fallback, `${path}.fallback`, refuse);
+}
+
+/** Whether the service is there shows when it is asked: services come and go. */
+function checkFallback(fallback: unknown, path: string, refuse: Refuse): void {
+  if (fallback === 'cached') return;
+  const expected = 'expected "cached", { cached: { maxAgeMs } }, { value } or { service, tool }';
+  if (typeof fallback !== 'object' || fallback === null || Array.isArray(fallback))
+    throw refuse(path, `${expected}, got ${show(fallback)}`);
+  const { cached, value, service, tool } = fallback as Record<string, unknown>;
+  refuseUnknown(fallback as Record<string, unknown>, ['cached', 'value', 'service', 'tool'], path, refuse);
+  if ([cached, value, service].filter((kind) => kind !== undefined).length !== 1) throw refuse(path, expected);
+  if (cached !== undefined) checkGroup(cached, CACHED_RULES, `${path}.cached`, refuse);
+  if (value !== undefined && typeof value !== 'string') asObject(value, `${path}.value`, refuse);
+  if (tool !== undefined && service === undefined) throw refuse(`${path}.tool`, 'goes with "service"');
+  for (const [key, name] of Object.entries({ service, tool }))
+    if (name !== undefined && (typeof name !== 'string' || name === ''))
+      throw refuse(`${path}.${key}`, `expected the name of a ${key}, got ${show(name)}`);
 }
 
 const ENDPOINT_KEYS = ['command', 'args', 'env', 'cwd', 'url', 'headers', 'weight'] as const;

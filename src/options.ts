@@ -40,7 +40,10 @@ export interface ConnectionPoolOptions {
 }
 
 export interface RetryOptions {
-  /** How the delay grows from `retryDelayMs`; a function is given the attempt (1, 2, …). Default `'exponential'`. */
+  /**
+   * How the delay grows from `retryDelayMs`; a function is given the attempt (1, 2, …). What it gives counts within 0 and
+   * `maxDelayMs`; no number ends the call with `OPTION_INVALID`. Default `'exponential'`.
+   */
   strategy?: 'exponential' | 'fixed' | 'linear' | 'fibonacci' | ((attempt: number) => number);
   /** `'full'`: uniform between 0 and the delay, so that retries spread. Default `'full'`. */
   jitter?: 'full' | 'none';
@@ -72,7 +75,7 @@ export interface CallOptionsConfig {
 export interface ResultCacheOptions {
   /** Default false: tools are called each time. */
   enabled?: boolean;
-  /** Results kept per store. Default 1,000. */
+  /** Results kept per store, those for `fallback` included. Default 1,000. */
   maxEntries?: number;
   /** Bytes kept per store, counted as JSON. Default 64 MiB. A single result over 1 MiB is never stored. */
   maxBytes?: number;
@@ -125,7 +128,24 @@ export interface ToolPolicy {
   cache?: boolean;
   /** May a call whose outcome is unknown be sent again? Default: hints, and only on a `trusted` service. */
   repeatable?: boolean;
+  /**
+   * What answers where a call fails on its way (not reached, refused, timed out, lost); of several the first that can.
+   * Default: nothing, the call fails.
+   */
+  fallback?: ToolFallback | readonly ToolFallback[];
 }
+
+/**
+ * - `'cached'`: the last good result of an equal call of the same scope, however old; `maxAgeMs` bounds it
+ * - `value`: a text, an object (it becomes `structuredContent`), or a whole result with `content`
+ * - `service`: another service of the caller's scope; `tool`: its tool there. Default: the same name. Not asked where
+ *   the call may have run, unless the tool is repeatable
+ */
+export type ToolFallback =
+  | 'cached'
+  | { cached: { maxAgeMs?: number } }
+  | { value: string | Record<string, unknown> }
+  | { service: string; tool?: string };
 
 /** What stands under `mcpstore` in one service of `mcp.json`. */
 export interface ServiceOptions {

@@ -1,22 +1,20 @@
 /** Knows how a scope's calls begin: a name becomes a tool, arguments and options become one call on its service's path. */
 
-import type { BatchCall, BatchEntry, BatchOptions, BatchRunner } from './batch.js';
-import { entryOf } from './batch.js';
-import { type Call, type CallRecord, type CallResult, type CallToolResult, NewRecord, textOf } from './call.js';
+import { type Call, type CallRecord, type CallResult, type CallToolResult, type Handler, textOf } from './call.js';
 import {
   badOption,
   type CallToolOptions,
   checkArguments,
-  checkBatchCall,
   checkCallOptions,
   checkLimits,
   type RequestLimits,
-  withKey,
 } from './call-options.js';
-import { outcomeOf, runCall, ServiceCall } from './caller.js';
+import { runCall, ServiceCall } from './caller.js';
 import { headersOf } from './catalog/tool.js';
-import { asError, isStoreError, StoreError } from './errors.js';
+import { isStoreError, StoreError } from './errors.js';
+import { insteadOf, isOfTheWay, keepsLast, unlistedTool } from './fallback.js';
 import type { Lease } from './lease.js';
+import type { ToolFallback } from './options.js';
 import type { ScopeCatalog, ScopeTool } from './scope-catalog.js';
 import { needService, type ScopeParts } from './scope-parts.js';
 import type { Service } from './service/service.js';
@@ -50,15 +48,30 @@ export class ScopeCalls {
     if (options) checkCallOptions(options);
     const params = checkArguments(args, name);
     this.#parts.assertOpen();
-    let tool = this.#known(name, options) ?? (await this.#resolve(name, options, deadline));
+    let tool = this.#known(name, options);
+    let noList: StoreError | undefined;
+    try {
+      tool ??= await this.#resolve(name, options, deadline);
+    } catch (error) {
+      // Who is down from the start may have what answers in its place all the same.
+      const unlisted =
+        options?.fallback !== false && isOfTheWay(error) ? unlistedTool(this.#parts, name, options) : undefined;
+      if (unlisted === undefined) throw error;
+      tool = unlisted;
+      noList = error as StoreError;
+    }
     for (let repaired = false; ; repaired = true) {
-      const { service } = tool;
+      const { service, facts } = tool;
       if (options?.validateArguments ?? service.performance.calls.validateArguments)
         await this.#validate(tool, params ?? {});
       const call = this.#toolCall(tool, params, options, since, deadline);
       begun?.(call.record);
       try {
-        const result = (await runCall(call, service.handleFor(this.#parts.id), this.#parts)) as CallToolResult;
+        const result = (
+          facts.fallbacks === undefined
+            ? await runCall(call, service.handleFor(this.#parts.id), this.#parts)
+            : await this.#withFallback(call, service, facts.fallbacks, options, noList)
+        ) as CallToolResult;
         if (options?.throwOnToolError && result.isError) throw toolError(service.redacted(result), call);
         return result;
       } catch (error) {
@@ -73,6 +86,34 @@ export class ScopeCalls {
       await this.#catalog.list({ service: tool.local, refresh: 'always', timeoutMs, ...(signal && { signal }) });
       tool = await this.#resolve(name, options, deadline);
     }
+  }
+
+  /** @param noList - why its service could not be asked at all */
+  #withFallback(
+    call: Call,
+    service: Service,
+    fallbacks: readonly ToolFallback[],
+    options: CallToolOptions | undefined,
+    noList: StoreError | undefined,
+  ): Promise<CallResult> {
+    const handle: Handler = async (own) => {
+      if (noList) throw noList;
+      const result = await service.handleFor(this.#parts.id)(own);
+      if (keepsLast(fallbacks)) this.#parts.cache.keep(own, result);
+      return result;
+    };
+    if (options?.fallback === false) return runCall(call, handle, this.#parts);
+    // One deadline for all, and no fallback of the other tool's own: nothing goes round in a circle.
+    const { timeoutMs: _, throwOnToolError: __, ...rest } = options ?? {};
+    const instead = insteadOf(call, fallbacks, this.#parts, (other, tool, { params, deadline }) =>
+      this.callTool(
+        tool,
+        params['arguments'] as Record<string, unknown>,
+        { ...rest, service: other, fallback: false },
+        deadline,
+      ),
+    );
+    return runCall(call, handle, this.#parts, instead);
   }
 
   /** Any other request. */
@@ -115,11 +156,6 @@ export class ScopeCalls {
         },
       });
     });
-  }
-
-  /** How a batch makes its calls: whatever happens to one becomes its entry. */
-  batchRunner(batch: BatchOptions): BatchRunner {
-    return (call, limits) => this.#batchEntry(call, limits, batch);
   }
 
   /** A name that was resolved before costs one look-up. */
@@ -217,38 +253,6 @@ export class ScopeCalls {
         service: tool.local,
         tool: tool.tool,
       });
-  }
-
-  async #batchEntry(
-    entry: BatchCall,
-    limits: { deadline: number; signal: AbortSignal },
-    batch: BatchOptions,
-  ): Promise<BatchEntry> {
-    const since = this.#parts.clock.now();
-    const options: CallToolOptions = { signal: limits.signal };
-    let record: CallRecord | undefined;
-    try {
-      checkBatchCall(entry);
-      const cache = withKey(batch.cache, entry.cacheKey);
-      if (cache !== undefined) options.cache = cache;
-      if (batch.callTimeoutMs !== undefined) options.timeoutMs = batch.callTimeoutMs;
-      if (entry.service !== undefined) options.service = entry.service;
-      const result = await this.callTool(entry.tool, entry.arguments, options, limits.deadline, (begun) => {
-        record = begun;
-      });
-      return entryOf(record!, { result });
-    } catch (thrown) {
-      const error = isStoreError(thrown)
-        ? thrown
-        : new StoreError('PROTOCOL_ERROR', asError(thrown).message, { cause: thrown });
-      if (record === undefined) {
-        // It never became a call.
-        record = new NewRecord(this.#parts.id, '', String(entry?.tool), since);
-        record.totalMs = this.#parts.clock.now() - since;
-        record.outcome = outcomeOf(error);
-      }
-      return entryOf(record, { error });
-    }
   }
 }
 

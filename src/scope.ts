@@ -9,6 +9,7 @@ import {
   batchCall,
   batchStream,
 } from './batch.js';
+import { batchRunner } from './batch-entry.js';
 import type { CallResult, CallToolResult } from './call.js';
 import { CallBatch, type CallBatchOptions } from './call-batch.js';
 import {
@@ -34,7 +35,8 @@ import { History } from './scope-history.js';
 import { listAll, toolsLike } from './scope-lists.js';
 import type { ScopeParts } from './scope-parts.js';
 import { ScopeServices, type WaitServiceOptions } from './scope-services.js';
-import { type CacheFilter, cachePrefix } from './service/cache.js';
+import type { CacheFilter } from './service/cache.js';
+import { cachePrefix } from './service/cache-keys.js';
 import type { Service } from './service/service.js';
 import type { ServiceInfo } from './service-info.js';
 
@@ -289,6 +291,6 @@ export class Scope {
 
   #batchParts(options: BatchOptions, concurrency: number): BatchParts {
     const { clock, observeBatch } = this.#parts;
-    return { clock, concurrency, run: this.#calls.batchRunner(options), observe: observeBatch };
+    return { clock, concurrency, run: batchRunner(this.#calls, this.#parts, options), observe: observeBatch };
   }
 }

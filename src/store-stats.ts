@@ -2,6 +2,7 @@
 
 import type { PoolStats } from './endpoint/pool-stats.js';
 import type { CallStats } from './observe/counter.js';
+import type { ErrorStats } from './observe/error-counts.js';
 import type { Metrics } from './observe/metrics.js';
 import type { BatchStats, ServiceStats } from './observe/stats.js';
 import type { CacheStats, ResultCache } from './service/cache.js';
@@ -13,6 +14,8 @@ export interface StoreStats {
   calls: CallStats;
   /** By service, those that were called. */
   services: Record<string, ServiceStats>;
+  /** What went wrong: by code, by service, and whether it gets more. */
+  errors: ErrorStats;
   /** Calls of each service that has run, as they stand now. */
   queues: Record<string, { running: number; waiting: number }>;
   cache: CacheStats;

@@ -1,6 +1,7 @@
 /** Knows what the iterations of one run became: counts, latencies, and the figures that are made of them. */
 
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
+import { fallbackOf } from '../call.js';
 import { isStoreError } from '../errors.js';
 import { medianRanks } from './interval.js';
 import type { Ended } from './load.js';
@@ -27,7 +28,7 @@ export interface Figures {
   p50IntervalMs: readonly [low: number, high: number];
   /** Calls that succeeded, by the time from the first one's begin to the last one's end. */
   callsPerSecond: number;
-  /** Calls that threw. */
+  /** Calls that threw, or that a fallback answered. */
   errors: number;
   /** Calls whose result has `isError`. */
   toolErrors: number;
@@ -57,11 +58,12 @@ export class Sample {
   #toolErrors = 0;
 
   add(latencyMs: number, ended: Ended): void {
-    if ('thrown' in ended) {
+    // What a fallback answered, the service did not.
+    const code = 'thrown' in ended ? codeOf(ended.thrown) : fallbackOf(ended.result)?.code;
+    if (code !== undefined) {
       this.#errors++;
-      const code = codeOf(ended.thrown);
       this.#codes[code] = (this.#codes[code] ?? 0) + 1;
-    } else if (isToolError(ended.result)) this.#toolErrors++;
+    } else if ('result' in ended && isToolError(ended.result)) this.#toolErrors++;
     else {
       this.#ok++;
       this.#sum += latencyMs;

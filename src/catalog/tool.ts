@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import type { Tool } from '@modelcontextprotocol/client';
-import type { ServiceOptions } from '../options.js';
+import type { ServiceOptions, ToolFallback, ToolPolicy } from '../options.js';
 import { type HeaderParam, headerParams } from './header-params.js';
 
 /** As the server gave it. */
@@ -88,6 +88,8 @@ export interface ToolFacts {
   readonly repeatable: boolean;
   readonly cacheable: boolean;
   readonly readOnly: boolean;
+  /** What answers where it cannot be reached, in this order; undefined: nothing. */
+  readonly fallbacks: readonly ToolFallback[] | undefined;
   /** Hash of the definition: part of the cache key. */
   readonly definition: string;
   /** Arguments that a modern HTTP server wants as headers too. */
@@ -104,9 +106,16 @@ export function factsOf(tool: RawTool, options: ServiceOptions): ToolFacts {
     cacheable: policy?.cache ?? readOnlyHint,
     // Whoever says that its results may be kept says that it changes nothing that others read.
     readOnly: readOnlyHint || policy?.cache === true,
+    fallbacks: fallbacksOf(policy),
     definition: createHash('sha256').update(text).digest('base64url').slice(0, 16),
     headerParams: text.includes('"x-mcp-header"') ? (headerParams(tool.inputSchema) ?? []) : [],
   };
+}
+
+/** As a list; undefined where there is none. */
+function fallbacksOf(policy: ToolPolicy | undefined): readonly ToolFallback[] | undefined {
+  const list = [policy?.fallback ?? []].flat() as ToolFallback[];
+  return list.length === 0 ? undefined : list;
 }
 
 /** `Mcp-Param-*` headers of one call; undefined where the tool wants none. */

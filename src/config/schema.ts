@@ -81,7 +81,12 @@ const kind: Check = (value, path, fail) => {
 };
 
 const options: Check = (value, path, fail) => {
-  checkServiceOptions(value, 'mcpstore', refuseBelow(path, value, 'mcpstore', fail));
+  const { tools = {} } = checkServiceOptions(value, 'mcpstore', refuseBelow(path, value, 'mcpstore', fail));
+  const own = path.at(-2);
+  for (const [name, { fallback = [] }] of Object.entries(tools))
+    for (const one of [fallback].flat())
+      if (typeof one === 'object' && 'service' in one && one.service === own && (one.tool ?? name) === name)
+        throw fail([...path, 'tools', name, 'fallback'], 'it names the tool itself');
 };
 
 const SERVICE_FIELDS = new Map<string, Check>([

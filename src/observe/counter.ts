@@ -24,6 +24,8 @@ export interface CallStats {
   /** Attempts after the first of a call. */
   retries: number;
   cacheHits: number;
+  /** Calls that failed on their way and that a fallback answered; they count by their own outcome. */
+  fallbacks: number;
   /** How many calls ended with each error code. */
   errorCodes: Partial<Record<ErrorCode, number>>;
   /** Over the last minute, or the life of a younger store. */
@@ -53,10 +55,30 @@ const COUNTED: Record<Outcome, 'ok' | 'toolErrors' | 'failed' | 'unknown' | 'not
   not_sent: 'notSent',
 };
 
-const COUNTS = ['ok', 'toolErrors', 'failed', 'unknown', 'notSent', 'attempts', 'retries', 'cacheHits'] as const;
+const COUNTS = [
+  'ok',
+  'toolErrors',
+  'failed',
+  'unknown',
+  'notSent',
+  'attempts',
+  'retries',
+  'cacheHits',
+  'fallbacks',
+] as const;
 
 function none(): Record<(typeof COUNTS)[number], number> {
-  return { ok: 0, toolErrors: 0, failed: 0, unknown: 0, notSent: 0, attempts: 0, retries: 0, cacheHits: 0 };
+  return {
+    ok: 0,
+    toolErrors: 0,
+    failed: 0,
+    unknown: 0,
+    notSent: 0,
+    attempts: 0,
+    retries: 0,
+    cacheHits: 0,
+    fallbacks: 0,
+  };
 }
 
 /** Upper bounds of the buckets that Prometheus is told, in milliseconds; a last one takes the rest. */
@@ -103,6 +125,7 @@ export class Counter {
     counts.attempts += attempts;
     if (attempts > 1) counts.retries += attempts - 1;
     if (cache === 'hit' || cache === 'joined') counts.cacheHits++;
+    if (record.fallback !== undefined) counts.fallbacks++;
     if (code !== undefined) this.#codes.set(code, (this.#codes.get(code) ?? 0) + 1);
     this.#total.add(totalMs);
     this.#queue.add(record.queueMs);

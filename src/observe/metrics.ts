@@ -58,8 +58,9 @@ export class Metrics {
   }
 
   /** @internal */
-  counted(now: number): Pick<StoreStats, 'calls' | 'services' | 'batches'> {
+  counted(now: number): Pick<StoreStats, 'calls' | 'services' | 'errors' | 'batches'> {
     const stats = this.#stats;
-    return { calls: stats.total(now), services: stats.services(now), batches: stats.batches };
+    const { batches, errors } = stats;
+    return { calls: stats.total(now), services: stats.services(now), errors: errors.stats(now), batches };
   }
 }

@@ -151,6 +151,7 @@ class TracedCall implements CallSpan {
       ...ended,
       'mcpstore.attempts': record.attempts,
       'mcpstore.cache': record.cache,
+      ...(record.fallback !== undefined && { 'mcpstore.fallback': record.fallback }),
       ...(record.endpoint !== undefined && { 'mcpstore.endpoint': record.endpoint }),
     });
     if (type !== undefined)

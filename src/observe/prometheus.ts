@@ -49,6 +49,7 @@ function ofCalls(stats: StoreStats, counters: Iterable<[string, string, Counter]
   const errors = new Family('mcpstore_call_errors_total', 'counter', 'Calls that ended with an error, by its code.');
   const attempts = new Family('mcpstore_call_attempts_total', 'counter', 'Attempts, retries included.');
   const retries = new Family('mcpstore_call_retries_total', 'counter', 'Attempts after the first of a call.');
+  const fallbacks = new Family('mcpstore_call_fallbacks_total', 'counter', 'Failed calls that a fallback answered.');
   const duration = new Family(
     'mcpstore_call_duration_seconds',
     'histogram',
@@ -61,9 +62,10 @@ function ofCalls(stats: StoreStats, counters: Iterable<[string, string, Counter]
     for (const [code, count] of Object.entries(own.errorCodes)) errors.add({ ...labels, code }, count);
     attempts.add(labels, own.attempts);
     retries.add(labels, own.retries);
+    fallbacks.add(labels, own.fallbacks);
     addBuckets(duration, labels, counter, own);
   }
-  return [calls, errors, attempts, retries, duration];
+  return [calls, errors, attempts, retries, fallbacks, duration];
 }
 
 function addBuckets(family: Family, labels: Labels, counter: Counter, own: CallStats): void {

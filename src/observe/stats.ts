@@ -2,6 +2,7 @@
 
 import type { CallRecord } from '../call.js';
 import { type CallStats, Counter } from './counter.js';
+import { ErrorsByService } from './error-counts.js';
 
 /** Figures of one service's calls, and of each of its tools. */
 export interface ServiceStats extends CallStats {
@@ -25,6 +26,7 @@ export const OTHER_TOOLS = '(other)';
 export class Stats {
   readonly #since: number;
   readonly #services = new Map<string, Map<string, Counter>>();
+  readonly errors = new ErrorsByService();
   #tools = 0;
   #batches = 0;
   #batchCalls = 0;
@@ -42,7 +44,9 @@ export class Stats {
       this.#services.set(record.service, tools);
     }
     const counter = tools.get(record.tool) ?? this.#newCounter(tools, record.tool);
-    counter.add(record, record.startedAt + record.totalMs);
+    const now = record.startedAt + record.totalMs;
+    counter.add(record, now);
+    if (record.outcome !== 'ok') this.errors.add(record, now);
   }
 
   addBatch(size: number): void {

@@ -1,12 +1,12 @@
-/** Knows the result cache: keys, what may be stored, how long, and that equal misses run once. */
+/** Knows the result cache: what may be stored, how long, that equal misses run once, and each call's last good result. */
 
 import { LRUCache } from 'lru-cache';
-import { configure } from 'safe-stable-stringify';
 import type { Clock } from '../_util/clock.js';
 import { WaitQueue } from '../_util/wait-queue.js';
 import type { Call, CallResult, Handler } from '../call.js';
 import { isStoreError, StoreError } from '../errors.js';
 import type { ResolvedPerformance } from '../options.js';
+import { canonicalArguments, field } from './cache-keys.js';
 
 /** A larger result is passed on and never stored. */
 const MAX_RESULT_BYTES = 1024 * 1024;
@@ -38,6 +38,8 @@ interface Entry {
   readonly service: string;
   readonly tool: string;
   readonly bytes: number;
+  /** Of a last good result, when it came, in monotonic milliseconds; undefined for what answers equal calls. */
+  readonly lastAt?: number;
 }
 
 /**
@@ -49,50 +51,6 @@ interface Flight {
   readonly service: string;
   readonly tool: string;
   readonly joiners: WaitQueue<CallResult | 'lead'>;
-}
-
-const canonicalJson = configure({ bigint: false, circularValue: Error, strict: true });
-
-/** Field with its length before it: no two lists of fields give one text. */
-function field(text: string): string {
-  return `${text.length}:${text}`;
-}
-
-/** The part of a key that does not depend on the call. */
-export function cachePrefix(...fields: readonly string[]): string {
-  return fields.map(field).join('');
-}
-
-/**
- * Arguments as text that is equal exactly where they are equal as JSON; undefined where they are not safe as a key:
- * integers beyond 2^53 may be equal as numbers and different on the wire, and NaN is refused there.
- */
-export function canonicalArguments(args: unknown): string | undefined {
-  try {
-    if (!safe(args)) return undefined;
-    return isFlatSingle(args) ? JSON.stringify(args) : canonicalJson(args);
-  } catch {
-    // A loop, or too deep.
-    return undefined;
-  }
-}
-
-function isFlatSingle(args: unknown): boolean {
-  if (typeof args !== 'object' || args === null || Array.isArray(args)) return false;
-  let keys = 0;
-  for (const key in args) {
-    const value = (args as Record<string, unknown>)[key];
-    if (++keys > 1 || (typeof value === 'object' && value !== null)) return false;
-  }
-  return true;
-}
-
-function safe(value: unknown): boolean {
-  if (typeof value === 'number')
-    return Number.isFinite(value) && (!Number.isInteger(value) || Number.isSafeInteger(value));
-  if (typeof value !== 'object' || value === null) return typeof value !== 'bigint';
-  for (const key in value) if (!safe((value as Record<string, unknown>)[key])) return false;
-  return true;
 }
 
 export class ResultCache {
@@ -148,19 +106,51 @@ export class ResultCache {
   }
 
   /** Drops what `filter` names; returns how many. */
-  clear(filter: CacheFilter & { scope?: string } = {}, except?: Flight): number {
-    let dropped = 0;
+  clear(filter: CacheFilter & { scope?: string } = {}): number {
     const named = ({ scope, service, tool }: Entry | Flight): boolean =>
       (filter.scope === undefined || filter.scope === scope) &&
       (filter.service === undefined || filter.service === service) &&
       (filter.tool === undefined || filter.tool === tool);
+    return this.#drop(named, named);
+  }
+
+  /** Nothing of this service answers calls any more, but as a last good result: that one says how old it is. */
+  outdate(service: string, except?: Flight): void {
+    this.#drop(
+      (entry) => entry.service === service && entry.lastAt === undefined,
+      (flight) => flight.service === service && flight !== except,
+    );
+  }
+
+  #drop(entries: (entry: Entry) => boolean, flights: (flight: Flight) => boolean): number {
+    let dropped = 0;
     for (const [key, entry] of this.#entries.entries()) {
-      if (!named(entry)) continue;
+      if (!entries(entry)) continue;
       this.#entries.delete(key);
       dropped++;
     }
-    for (const [key, flight] of this.#flights) if (named(flight) && flight !== except) this.#flights.delete(key);
+    for (const [key, flight] of this.#flights) if (flights(flight)) this.#flights.delete(key);
     return dropped;
+  }
+
+  /**
+   * Keeps the result of a call that went well as its last good one, in place of the one before. What may not be stored,
+   * such as a failed result or that of a call with `meta`, is not kept here either.
+   */
+  keep(call: Call, result: CallResult): void {
+    const { scope, service, tool, cache, asked } = call.record;
+    const key = this.#keyOf(call);
+    if (key === undefined || asked > 0 || cache === 'hit' || cache === 'joined') return;
+    const bytes = frozenSize(result);
+    if (bytes === undefined || !storable(result, bytes)) return;
+    this.#entries.set(lastKey(key), { result, scope, service, tool, bytes, lastAt: this.#clock.now() }, { ttl: 0 });
+  }
+
+  /** The last good result of an equal call, and how old it is in milliseconds. */
+  last(call: Call): { result: CallResult; ageMs: number } | undefined {
+    const key = this.#keyOf(call);
+    const entry = key === undefined ? undefined : this.#entries.get(lastKey(key));
+    return entry && { result: entry.result, ageMs: this.#clock.now() - entry.lastAt! };
   }
 
   /** Until the returned function is called, every call is as one with `'bypass'`; what is kept stays. */
@@ -178,16 +168,8 @@ export class ResultCache {
     return (call) => {
       const mode = call.cache;
       const own = typeof mode === 'object' ? mode : undefined;
-      if (
-        mode === 'bypass' ||
-        this.#suspended > 0 ||
-        call.cachePrefix === '' ||
-        !(call.cacheable || own?.key !== undefined)
-      )
-        return this.#past(next, call);
-      const args = canonicalArguments(call.params['arguments']);
-      if (args === undefined || call.params['_meta'] !== undefined) return this.#past(next, call);
-      const key = `${call.cachePrefix}${own?.key === undefined ? '' : field(own.key)}|${args}`;
+      const key = call.cacheable || own?.key !== undefined ? this.#keyOf(call) : undefined;
+      if (key === undefined) return this.#past(next, call);
       if (mode !== 'refresh') {
         const hit = this.#entries.get(key);
         if (hit !== undefined) {
@@ -203,6 +185,15 @@ export class ResultCache {
     };
   }
 
+  /** Where equal calls meet; undefined for a call that wants nothing of it, or of which equality cannot be told. */
+  #keyOf({ cache, cachePrefix, params }: Call): string | undefined {
+    if (cache === 'bypass' || this.#suspended > 0 || cachePrefix === '') return undefined;
+    const args = canonicalArguments(params['arguments']);
+    if (args === undefined || params['_meta'] !== undefined) return undefined;
+    const own = typeof cache === 'object' ? cache.key : undefined;
+    return `${cachePrefix}${own === undefined ? '' : field(own)}|${args}`;
+  }
+
   /** Runs a call that is not answered from here; where it may have changed something, its service's results go. */
   async #past(next: Handler, call: Call, flight?: Flight): Promise<CallResult> {
     if (call.readOnly) return next(call);
@@ -213,7 +204,7 @@ export class ResultCache {
       changed = !(isStoreError(error) && error.executed === 'no');
       throw error;
     } finally {
-      if (changed && this.#entries.size + this.#flights.size > 0) this.clear({ service: call.record.service }, flight);
+      if (changed && this.#entries.size + this.#flights.size > 0) this.outdate(call.record.service, flight);
     }
   }
 
@@ -267,10 +258,19 @@ export class ResultCache {
   }
 
   #store(key: string, entry: Entry, ttlMs: number): void {
-    if (entry.result['isError'] === true || entry.bytes > MAX_RESULT_BYTES) return;
+    if (!storable(entry.result, entry.bytes)) return;
     const spread = 1 - TTL_SPREAD + 2 * TTL_SPREAD * this.#clock.random();
     this.#entries.set(key, entry, { ttl: Math.max(1, ttlMs * spread) });
   }
+}
+
+function storable(result: CallResult, bytes: number): boolean {
+  return result['isError'] !== true && bytes <= MAX_RESULT_BYTES;
+}
+
+/** No key of a call that is answered from here: those begin with a number. */
+function lastKey(key: string): string {
+  return `last ${key}`;
 }
 
 /** Freezes it and tells its bytes; undefined where it is nested too deeply to be kept. */

@@ -50,18 +50,39 @@ export function judge(error: unknown, call: Pick<Call, 'repeatable'>): Verdict {
   return mends && figures?.['timeoutMs'] === undefined ? 'backoff' : 'elsewhere';
 }
 
-/** Delay before attempt `attempt + 1`, in milliseconds; jitter only ever shortens it, so the cap holds. */
+/**
+ * Delay before attempt `attempt + 1`, in milliseconds, between 0 and the cap; jitter only ever shortens it.
+ * @throws StoreError `OPTION_INVALID` where a function is the strategy and does not give a number
+ */
 export function delayMs(attempt: number, policy: Pick<RetryPolicy, 'retryDelayMs' | 'retry' | 'clock'>): number {
   const { strategy, jitter, maxDelayMs } = policy.retry;
   const base = policy.retryDelayMs;
   let delay: number;
-  if (typeof strategy === 'function') delay = strategy(attempt);
-  else if (strategy === 'fixed') delay = base;
+  if (typeof strategy === 'function') delay = ownDelay(strategy, attempt);
+  // What grows beyond all numbers is still nothing of nothing.
+  else if (base === 0 || strategy === 'fixed') delay = base;
   else if (strategy === 'linear') delay = base * attempt;
   else if (strategy === 'fibonacci') delay = base * fibonacci(attempt);
   else delay = base * 2 ** (attempt - 1);
-  const capped = Math.min(Math.max(Number.isFinite(delay) ? delay : 0, 0), maxDelayMs);
+  const capped = Math.min(Math.max(delay, 0), maxDelayMs);
   return jitter === 'full' ? capped * policy.clock.random() : capped;
+}
+
+function ownDelay(strategy: (attempt: number) => number, attempt: number): number {
+  let given: unknown;
+  let cause: unknown;
+  try {
+    given = strategy(attempt);
+    if (typeof given === 'number' && !Number.isNaN(given)) return given;
+  } catch (error) {
+    cause = error;
+  }
+  const got = cause === undefined ? `got ${typeof given === 'number' ? 'NaN' : typeof given}` : 'it threw';
+  const path = 'calls.retry.strategy';
+  throw new StoreError('OPTION_INVALID', `${path}: expected a number of milliseconds of the function, ${got}`, {
+    figures: { path, attempt },
+    cause,
+  });
 }
 
 function fibonacci(n: number): number {
@@ -116,7 +137,7 @@ export class Retry {
           if (ownWord && repeated) throw error;
           if (ownWord) repeated = true;
           if (verdict !== 'replay' && ++retries > this.#policy.maxRetries) throw error;
-          const pause = verdict === 'replay' ? 0 : this.#pauseFor(verdict, retries, call);
+          const pause = verdict === 'replay' ? 0 : this.#pauseFor(verdict, retries, call, error as StoreError);
           if (pause === undefined || pause >= call.deadline - this.#policy.clock.now()) throw error;
           if (verdict !== 'replay') this.#tokens--;
           await this.#pause(pause, call).catch((ended: unknown) => {
@@ -128,12 +149,32 @@ export class Retry {
   }
 
   /** How long until the next attempt; undefined where there is none: no other endpoint, or the budget is used up. */
-  #pauseFor(verdict: Exclude<Verdict, 'final' | 'replay'>, retry: number, call: Call): number | undefined {
+  #pauseFor(
+    verdict: Exclude<Verdict, 'final' | 'replay'>,
+    retry: number,
+    call: Call,
+    failure: StoreError,
+  ): number | undefined {
     const untilPaid = this.#untilPaid();
     if (untilPaid === undefined) return undefined;
     if (this.#policy.elsewhere(call)) return untilPaid;
     if (verdict === 'elsewhere') return undefined;
-    return Math.max(untilPaid, verdict === 'backoff' ? delayMs(retry, this.#policy) : verdict.afterMs);
+    return Math.max(untilPaid, verdict === 'backoff' ? this.#backoff(retry, failure) : verdict.afterMs);
+  }
+
+  #backoff(retry: number, { code, message, executed }: StoreError): number {
+    try {
+      return delayMs(retry, this.#policy);
+    } catch (error) {
+      // What the option is worth says nothing about whether the attempt ran.
+      const { message: text, figures, cause } = error as StoreError;
+      throw new StoreError('OPTION_INVALID', text, {
+        executed,
+        figures,
+        hint: `The attempt before had failed: ${code}: ${message}`,
+        cause,
+      });
+    }
   }
 
   /** When the budget has a whole token, in milliseconds; undefined where too many wait for theirs already. */

@@ -114,7 +114,7 @@ export class Service {
     this.#options = undefined;
     // Off is off: what was kept is not served when it is switched on again. What never ran has kept nothing.
     if (this.#paths.size === 0) return;
-    if (!this.performance.resultCache.enabled) this.#parts.cache.clear({ service: this.name });
+    if (!this.performance.resultCache.enabled) this.#parts.cache.outdate(this.name);
     this.#paths.configure(this.performance);
   }
 
@@ -322,7 +322,7 @@ export class Service {
   }
 
   #toolsChanged(): void {
-    this.#parts.cache.clear({ service: this.name });
+    this.#parts.cache.outdate(this.name);
     this.#emit({ type: 'tools_changed' });
   }
 
@@ -332,7 +332,7 @@ export class Service {
     else if (notice.kind === 'resource_updated') this.#emit({ type: 'resource_updated', uri: notice.uri });
     else if (notice.list === 'tools') {
       // Results may depend on what changed, so they go at once; the list itself is fetched a moment later.
-      this.#parts.cache.clear({ service: this.name });
+      this.#parts.cache.outdate(this.name);
       this.tools.changed();
     } else this.#emit({ type: notice.list === 'prompts' ? 'prompts_changed' : 'resources_changed' });
   }

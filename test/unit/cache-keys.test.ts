@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { cachePrefix, canonicalArguments } from '../../src/service/cache.js';
+import { cachePrefix, canonicalArguments } from '../../src/service/cache-keys.js';
 
 const json = fc.dictionary(fc.string({ maxLength: 4 }), fc.jsonValue({ maxDepth: 3 }), { maxKeys: 4 });
 

@@ -3,7 +3,8 @@
 import { describe, expect, it } from 'vitest';
 import { type CacheMode, type Call, NewRecord } from '../../src/call.js';
 import { StoreError } from '../../src/errors.js';
-import { cachePrefix, ResultCache } from '../../src/service/cache.js';
+import { ResultCache } from '../../src/service/cache.js';
+import { cachePrefix } from '../../src/service/cache-keys.js';
 import { fakeCall } from '../support/fake-call.js';
 import { FakeClock, failure, settle, watch } from '../support/fake-clock.js';
 

@@ -2,7 +2,7 @@
 
 import { expect, it } from 'vitest';
 import { refuseNonFinite } from '../../src/connection/finite.js';
-import { canonicalArguments } from '../../src/service/cache.js';
+import { canonicalArguments } from '../../src/service/cache-keys.js';
 import { FakeClock, failure } from '../support/fake-clock.js';
 import { FakeServer, openStore } from '../support/fake-server.js';
 import { callTool, connected } from '../support/http-channel.js';

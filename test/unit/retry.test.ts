@@ -110,8 +110,38 @@ describe('how long it waits', () => {
   it('as a function says, within 0 and the cap', () => {
     expect(delays({ strategy: (attempt) => attempt * 7 })).toEqual([7, 14, 21, 28, 35, 42]);
     expect(delays({ strategy: () => -5 })).toEqual([0, 0, 0, 0, 0, 0]);
-    expect(delays({ strategy: () => Number.NaN })).toEqual([0, 0, 0, 0, 0, 0]);
     expect(delays({ strategy: () => 1e9, maxDelayMs: 10 })).toEqual([10, 10, 10, 10, 10, 10]);
+    expect(delays({ strategy: () => Number.POSITIVE_INFINITY, maxDelayMs: 10 })).toEqual([10, 10, 10, 10, 10, 10]);
+    const clock = new FakeClock();
+    clock.randoms.push(0.5);
+    expect(delayMs(1, policy(clock, { strategy: () => 1e9, maxDelayMs: 10, jitter: 'full' }))).toBe(5);
+  });
+
+  it.each([
+    ['NaN', (): unknown => Number.NaN, 'got NaN'],
+    ['nothing', (): unknown => undefined, 'got undefined'],
+    ['a text', (): unknown => '100', 'got string'],
+    ['a promise', (): unknown => Promise.resolve(100), 'got object'],
+    [
+      'its own failure',
+      (): unknown => {
+        throw new Error('oops');
+      },
+      'it threw',
+    ],
+  ])('a function that gives %s is refused', (_what, strategy, got) => {
+    const bad = (): number => delayMs(2, policy(new FakeClock(), { strategy: strategy as () => number }));
+    expect(bad).toThrow(`calls.retry.strategy: expected a number of milliseconds of the function, ${got}`);
+    expect(bad).toThrow(
+      expect.objectContaining({ code: 'OPTION_INVALID', figures: expect.objectContaining({ attempt: 2 }) }),
+    );
+  });
+
+  it('stays at the cap where growth leaves what numbers can hold, and at 0 where it begins with 0', () => {
+    for (const strategy of ['exponential', 'linear', 'fibonacci'] as const) {
+      const of = (retryDelayMs: number): number => delayMs(5_000, policy(new FakeClock(), { strategy, retryDelayMs }));
+      expect([of(100), of(0)]).toEqual([60_000, 0]);
+    }
   });
 
   it('jitter only shortens: never above the delay, never above the cap', () => {
@@ -252,6 +282,18 @@ describe('trying again', () => {
     // An answer of a later attempt is an answer.
     const answered = new StoreError('RPC_ERROR', 'bad', { executed: 'yes' });
     expect((await run([unknown(), answered], {}, repeatable)).outcome).toBe(answered);
+  });
+
+  it('ends where its function gives no number, and says what the attempt became', async () => {
+    const strategy = (): number => Number.NaN;
+    expect((await run([refused()], { strategy })).outcome).toMatchObject({
+      code: 'OPTION_INVALID',
+      executed: 'no',
+      hint: 'The attempt before had failed: CONNECT_FAILED: connection refused',
+    });
+    const lost = await run([unknown()], { strategy }, { repeatable: true });
+    expect(lost.outcome).toMatchObject({ code: 'OPTION_INVALID', executed: 'unknown' });
+    expect(lost.clock.timers).toBe(0);
   });
 
   it('holds no permit while it pauses', async () => {

@@ -117,3 +117,46 @@ describe('figures of calls', () => {
     expect([Object.keys(s0!.tools).length, s0!.tools[OTHER_TOOLS]!.calls]).toEqual([501, 250]);
   });
 });
+
+describe('errors', () => {
+  const bad = (service: string, at: number, fields: object = {}): NewRecord => ({
+    ...record(service, 'not_sent', 0, { code: 'SERVICE_DOWN', ...fields }),
+    startedAt: at,
+  });
+
+  it('are counted by code and by service, with those that a fallback answered', () => {
+    const stats = new Stats(0);
+    stats.add(record('a', 'ok', 1));
+    stats.add(bad('a', 10));
+    stats.add(bad('a', 20, { fallback: 'cached' }));
+    stats.add(record('b', 'tool_error', 1));
+    stats.add(record('b', 'unknown', 1, { code: 'TIMEOUT' }));
+    const { services, ...all } = stats.errors.stats(1_000);
+    const byCode = { SERVICE_DOWN: 2, TOOL_ERROR: 1, TIMEOUT: 1 };
+    const now = { lastMinute: 4, minuteBefore: 0, trend: 'steady' };
+    expect(all).toEqual({ total: 4, byCode, fallbacks: 1, ...now });
+    expect(services['a']).toMatchObject({ total: 2, byCode: { SERVICE_DOWN: 2 }, fallbacks: 1, lastMinute: 2 });
+    expect(services['b']).toMatchObject({ total: 2, fallbacks: 0 });
+    expect(stats.services(1_000)['a']).toMatchObject({ fallbacks: 1, notSent: 2 });
+    expect(new Stats(0).errors.stats(0)).toMatchObject({ total: 0, byCode: {}, trend: 'steady', services: {} });
+  });
+
+  it('have a trend: the last minute against the one before', () => {
+    const stats = new Stats(0);
+    const at = (second: number): unknown => {
+      const { lastMinute, minuteBefore, trend } = stats.errors.stats(second * 1_000 + 999);
+      return [lastMinute, minuteBefore, trend];
+    };
+    for (let second = 0; second < 120; second++) stats.add(bad('a', second * 1_000));
+    expect(at(119)).toEqual([60, 60, 'steady']);
+    for (let second = 120; second < 150; second++) for (let i = 0; i < 3; i++) stats.add(bad('a', second * 1_000));
+    expect(at(149)).toEqual([120, 60, 'rising']);
+    expect(at(209)).toEqual([0, 120, 'falling']);
+    expect(at(400)).toEqual([0, 0, 'steady']);
+    // Four in a minute after none may be chance, five hardly.
+    for (let i = 0; i < 4; i++) stats.add(bad('a', 500_000));
+    expect(at(500)).toEqual([4, 0, 'steady']);
+    stats.add(bad('a', 500_000));
+    expect(at(500)).toEqual([5, 0, 'rising']);
+  });
+});

@@ -1,7 +1,7 @@
 /** Knows `mcpstore call`: one call of one tool. */
 
 import { safeLine } from '../../_util/terminal-safe.js';
-import type { Progress, ToolInfo } from '../../index.js';
+import type { FallbackMark, Progress, ToolInfo } from '../../index.js';
 import type { CommandModule } from '../command.js';
 import { Elicitor } from '../elicit.js';
 import { line, resultText } from '../render.js';
@@ -37,6 +37,8 @@ export const call: CommandModule = {
       ...progressOf(run, tool, flags.progress ?? false, elicitor),
     });
     await run.out.result(result, () => (flags.raw ? rawText(result.content) : resultText(result)));
+    const mark = (await import('../../index.js')).fallbackOf(result);
+    if (mark) run.out.note(fallbackLine(tool.name, mark));
     if (!result.isError) return undefined;
     run.out.error(`${run.out.errorColors.red('error TOOL_ERROR')}: ${safeLine(tool.name)} reports an error`);
     run.out.error(
@@ -45,6 +47,16 @@ export const call: CommandModule = {
     return 6;
   },
 };
+
+function fallbackLine(name: string, { code, from, ageMs, service, tool }: FallbackMark): string {
+  const what =
+    from === 'cached'
+      ? `its last good result, ${Math.round(ageMs! / 1000)} s old`
+      : from === 'value'
+        ? 'the value that is configured'
+        : `${service}: ${tool}`;
+  return `${name} could not be reached (${code}); this is a fallback: ${what}`;
+}
 
 function rawText(content: readonly { type: string }[]): string {
   return content.map((block) => ('text' in block ? String(block.text) : '')).join('\n');
