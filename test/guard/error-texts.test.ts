@@ -299,7 +299,7 @@ it('an option that is none', async () => {
   const { clock, store } = await open({ files: { read: {} } });
   expect(await read(clock, store.callTool('files__read', {}, { timeout: 5 } as never))).toMatchInlineSnapshot(`
     [
-      "OPTION_INVALID: timeout: unknown option; known here: service, timeoutMs, signal, onProgress, cache, throwOnToolError, validateArguments, meta, onSampling, onElicitation",
+      "OPTION_INVALID: timeout: unknown option; known here: service, timeoutMs, signal, onProgress, cache, throwOnToolError, validateArguments, fallback, meta, onSampling, onElicitation",
       "executed: no",
     ]
   `);
