@@ -14,6 +14,7 @@ const COLUMNS = [
   'attempts',
   'cache',
   'asked',
+  'fallback',
   'argumentBytes',
   'queueMs',
   'connectMs',
