@@ -2,6 +2,8 @@
 
 import type { CallRecord } from './call.js';
 import { asError, type StoreError } from './errors.js';
+import type { MemorySample } from './observe/memory-figures.js';
+import type { MemoryStep } from './observe/memory-policy.js';
 
 /** Where a service stands; see docs/connections.md. */
 export type ServiceStatus =
@@ -43,9 +45,38 @@ export interface StoreEvents {
   configChanged: { file: string; added: string[]; removed: string[]; changed: string[] };
   /** The configuration file, or a part of it, cannot be used; what ran before goes on. */
   configProblem: { error: StoreError };
+  /** What was done about memory, and what came of it; see docs/memory.md. */
+  memory: MemoryEvent;
   /** A call has settled. */
   call: CallRecord;
 }
+
+/** A step above `memory.thresholdMb`, or what became of a process over its `maxMemoryMb`. */
+export type MemoryEvent =
+  /** The store gave this up. What it let go is memory again once V8 has collected it. */
+  | {
+      type: 'step';
+      step: MemoryStep;
+      released: { entries: number; bytes: number; connections: number };
+      before: MemorySample;
+    }
+  /** What came of it. `collected: false`: V8 has not collected for ten intervals, so nothing could be seen. */
+  | {
+      type: 'effect';
+      step: MemoryStep;
+      before: MemorySample;
+      after: MemorySample;
+      freedMb: number;
+      collected: boolean;
+    }
+  /** Less than nine tenths of the threshold are in use again. */
+  | { type: 'relieved'; sample: MemorySample }
+  /** Still too much, and nothing is left that the store could give up: the rest is the program's own. */
+  | { type: 'spent'; sample: MemorySample }
+  /** A process was replaced between calls; new ones waited for it so long. */
+  | { type: 'restarted'; service: string; pid: number; rssMb: number; maxMemoryMb: number; waitedMs: number }
+  /** It was not: its calls took too long, or it has one owner (a lease). */
+  | { type: 'kept'; service: string; pid: number; rssMb: number; maxMemoryMb: number; why: 'busy' | 'leased' };
 
 export type StoreEventName = keyof StoreEvents;
 
@@ -62,6 +93,7 @@ export const EVENT_NAMES = Object.keys({
   output: true,
   configChanged: true,
   configProblem: true,
+  memory: true,
   call: true,
 } satisfies Record<StoreEventName, true>) as readonly StoreEventName[];
 

@@ -45,7 +45,7 @@ export { elicitationProblem } from './elicitation.js';
 export type { PoolStats } from './endpoint/pool-stats.js';
 export type { ErrorCode, Executed, StoreErrorFields } from './errors.js';
 export { ERROR_CODES, isStoreError, StoreError } from './errors.js';
-export type { Logger, ServiceStatus, StoreEventName, StoreEvents } from './events.js';
+export type { Logger, MemoryEvent, ServiceStatus, StoreEventName, StoreEvents } from './events.js';
 export type { Chain, ChainPart } from './flow/chain.js';
 export type { FlowPlan, PlannedStep } from './flow/plan.js';
 export type {
@@ -66,11 +66,14 @@ export type {
 export type { Workflow } from './flow/workflow.js';
 export { planWorkflow } from './flow/workflow.js';
 export type { Lease } from './lease.js';
+export type { MemoryMonitor, MemoryStats } from './memory.js';
 export type { ObjectPoolOptions, ObjectPoolStats } from './object-pool.js';
 export { ObjectPool } from './object-pool.js';
 export type { CallStats } from './observe/counter.js';
 export type { ErrorCounts, ErrorStats } from './observe/error-counts.js';
 export type { HistoryEntry, HistoryFilter } from './observe/history-entry.js';
+export type { ChildMemory, FigureSummary, MemorySample, MemorySummary } from './observe/memory-figures.js';
+export type { MemoryStep } from './observe/memory-policy.js';
 export type { Metrics } from './observe/metrics.js';
 export type { BatchStats, ServiceStats } from './observe/stats.js';
 export type { ServiceUsage, ToolUsage, Usage, UsageReport } from './observe/usage.js';
@@ -81,6 +84,7 @@ export type {
   CallOptionsConfig,
   ConnectionPoolOptions,
   EndpointOptions,
+  MemoryOptions,
   MonitoringOptions,
   OptionSource,
   PerformanceOptions,

@@ -48,6 +48,7 @@ export function resolvePerformance(layers: readonly OptionLayer[]): {
     calls: Object.freeze(groups['calls']),
     resultCache: Object.freeze(groups['resultCache']),
     monitoring: Object.freeze(groups['monitoring']),
+    memory: Object.freeze(groups['memory']),
     benchmark: Object.freeze(groups['benchmark']),
   } as unknown as ResolvedPerformance;
   return { options: Object.freeze(options), sources: Object.freeze(sources) };

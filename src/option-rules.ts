@@ -63,6 +63,11 @@ export const RULES: Record<string, Group> = {
     historyFile: { kind: 'boolean', default: false },
     historyArguments: { kind: 'enum', default: 'size', values: ['size', 'redacted', 'full'] },
   },
+  memory: {
+    enabled: { kind: 'boolean', default: false },
+    thresholdMb: count(500, 1),
+    intervalMs: ms(30_000, 100),
+  },
   benchmark: {
     iterations: count(100, 1),
     warmup: count(10, 0),
@@ -73,6 +78,7 @@ export const RULES: Record<string, Group> = {
 const SERVICE_RULES: Group = {
   trusted: { kind: 'boolean' },
   stopTimeoutMs: ms(2_000, 0),
+  maxMemoryMb: count(undefined, 1),
   balance: { kind: 'enum', values: ['power-of-two', 'least-in-flight', 'round-robin', 'weighted'] },
   sharing: { kind: 'enum', values: ['shared', 'agent', 'call'] },
 };
@@ -183,9 +189,9 @@ export function checkPerformance(
   refuse: Refuse = refuseOption,
 ): PerformanceOptions {
   const object = asObject(value, path, refuse);
-  refuseUnknown(object, ['connectionPool', 'calls', 'resultCache', 'monitoring', 'benchmark'], path, refuse);
+  refuseUnknown(object, ['connectionPool', 'calls', 'resultCache', 'monitoring', 'memory', 'benchmark'], path, refuse);
   checkShared(object, path, refuse, { calls: RULES['calls']!, resultCache: RULES['resultCache']! });
-  for (const group of ['monitoring', 'benchmark'])
+  for (const group of ['monitoring', 'memory', 'benchmark'])
     if (object[group] !== undefined) checkGroup(object[group], RULES[group]!, `${path}.${group}`, refuse);
   return object as PerformanceOptions;
 }

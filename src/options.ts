@@ -103,6 +103,16 @@ export interface MonitoringOptions {
   historyArguments?: 'size' | 'redacted' | 'full';
 }
 
+/** What `store.memory` watches, and when it gives something up; see docs/memory.md. */
+export interface MemoryOptions {
+  /** Take samples, and act above the threshold. Default false. */
+  enabled?: boolean;
+  /** Memory of this process in use (`usedMb` of a sample) above which the store gives up what it owns. Default 500. */
+  thresholdMb?: number;
+  /** How often is looked, also at services with a `maxMemoryMb`. Milliseconds, at least 100; default 30,000. */
+  intervalMs?: number;
+}
+
 /** What `PerformanceBenchmark` and `mcpstore bench` do unless a run says otherwise. */
 export interface BenchmarkOptions {
   /** Calls that a run measures. Default 100. */
@@ -119,6 +129,7 @@ export interface PerformanceOptions {
   calls?: CallOptionsConfig;
   resultCache?: ResultCacheOptions;
   monitoring?: MonitoringOptions;
+  memory?: MemoryOptions;
   benchmark?: BenchmarkOptions;
 }
 
@@ -153,6 +164,12 @@ export interface ServiceOptions {
   trusted?: boolean;
   /** How long stopping a process may take before it is killed. Milliseconds; default 2,000. */
   stopTimeoutMs?: number;
+  /**
+   * Memory of one of its processes, with all that it started, above which the process is replaced between calls. It is
+   * watched every `memory.intervalMs`, whether `memory` is enabled or not. Only with a `command`, and not with `sharing:
+   * 'call'`; has no effect on Windows, which does not tell. Default: none.
+   */
+  maxMemoryMb?: number;
   connectionPool?: ConnectionPoolOptions;
   calls?: Omit<CallOptionsConfig, 'batchConcurrency' | 'batchSize' | 'maxWorkers'>;
   resultCache?: Pick<ResultCacheOptions, 'enabled' | 'ttlMs'>;
@@ -206,6 +223,7 @@ export interface ResolvedPerformance {
   };
   readonly resultCache: Readonly<Deep<ResultCacheOptions>>;
   readonly monitoring: Readonly<Deep<MonitoringOptions>>;
+  readonly memory: Readonly<Deep<MemoryOptions>>;
   readonly benchmark: Readonly<Deep<BenchmarkOptions>>;
 }
 

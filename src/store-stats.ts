@@ -1,6 +1,7 @@
 /** Knows what a store tells in figures: one plain snapshot, gathered when somebody asks. */
 
 import type { PoolStats } from './endpoint/pool-stats.js';
+import type { MemoryMonitor, MemoryStats } from './memory.js';
 import type { CallStats } from './observe/counter.js';
 import type { ErrorStats } from './observe/error-counts.js';
 import type { Metrics } from './observe/metrics.js';
@@ -20,6 +21,7 @@ export interface StoreStats {
   queues: Record<string, { running: number; waiting: number }>;
   cache: CacheStats;
   batches: BatchStats;
+  memory: MemoryStats;
   /** By service and endpoint. */
   connections: Record<string, Record<string, PoolStats>>;
   /** By service, each place where it runs, as it stands now. */
@@ -27,12 +29,17 @@ export interface StoreStats {
 }
 
 /** What stands in `services` is asked for its state; nothing is started. */
-export function statsOf(metrics: Metrics, cache: ResultCache, services: Iterable<Service>, now: number): StoreStats {
+export function statsOf(
+  { metrics, memory, cache }: { metrics: Metrics; memory: MemoryMonitor; cache: ResultCache },
+  services: Iterable<Service>,
+  now: number,
+): StoreStats {
   const used = [...services].filter(({ endpoints }) => endpoints.length > 0);
   return {
     ...metrics.counted(now),
     queues: Object.fromEntries(used.map(({ name, calls }) => [name, calls])),
     cache: cache.stats(),
+    memory: memory.stats(),
     connections: poolsOf(used),
     endpoints: Object.fromEntries(
       used.map(({ name, endpoints }) => [name, endpoints.map((endpoint) => endpointOf(endpoint, now))]),

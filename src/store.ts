@@ -19,6 +19,7 @@ import { Keyring } from './connection/auth.js';
 import type { PoolStats } from './endpoint/pool-stats.js';
 import { StoreError } from './errors.js';
 import { EVENT_NAMES, Events, type Logger, type StoreEventName, type StoreEvents } from './events.js';
+import { MemoryMonitor } from './memory.js';
 import { Monitoring } from './monitoring.js';
 import { Metrics } from './observe/metrics.js';
 import { Noise } from './observe/noise.js';
@@ -47,6 +48,8 @@ export class MCPStore extends Scope {
   readonly auth: SignIns;
   /** The figures of `stats()` for others to read. */
   readonly metrics: Metrics;
+  /** What memory is held, and what the store gives up above a threshold; see `performance.memory`. */
+  readonly memory: MemoryMonitor;
   readonly #services: Services;
   readonly #events: Events;
   readonly #clock: Clock;
@@ -150,6 +153,18 @@ export class MCPStore extends Scope {
       ...{ clock, services, stateDir, logger: options.logger },
       options: resolved.options.monitoring,
     });
+    this.memory = new MemoryMonitor(
+      {
+        clock,
+        services: () => services.values(),
+        cache,
+        closeIdle: (maxIdleMs) => this.closeIdle(maxIdleMs),
+        configure: (memory) => this.configure({ memory }),
+        emit: (event) => events.emit('memory', event),
+        logger: options.logger,
+      },
+      resolved.options.memory,
+    );
     this.auth = new SignIns(services, this.#keyring, options.onAuthorize, () => this.#assertOpen());
     this.#agents = new Agents(
       services,
@@ -252,7 +267,11 @@ export class MCPStore extends Scope {
 
   /** Counts, rates and latencies of calls, batches, queues, the cache, connections and endpoints. Starts nothing. */
   stats(): StoreStats {
-    return statsOf(this.metrics, this.#cache, this.#services.values(), this.#clock.now());
+    return statsOf(
+      { metrics: this.metrics, memory: this.memory, cache: this.#cache },
+      this.#services.values(),
+      this.#clock.now(),
+    );
   }
 
   /** Created, reused, failed, open, idle, in flight, waiting and time-outs, per service and endpoint. */
@@ -284,6 +303,7 @@ export class MCPStore extends Scope {
     if (this.#closing) this.#services.close(drainMs).catch(() => {});
     this.#closing ??= (async () => {
       this.#registry.close();
+      this.memory.close();
       this.#keyring.close();
       await this.#services.close(drainMs);
       await Promise.all([this.#remembered.flush(), this.#monitoring.close()]);
@@ -310,6 +330,7 @@ export class MCPStore extends Scope {
     this.#cache.configure(resolved.options.resultCache);
     this.metrics.enabled = resolved.options.monitoring.enabled;
     this.#monitoring.configure(resolved.options.monitoring);
+    this.memory.configure(resolved.options.memory);
     for (const service of this.#services.values()) service.configure();
   }
 
@@ -354,6 +375,7 @@ export class MCPStore extends Scope {
           ...('nextTryAt' in state && { nextTryInMs: Math.max(0, Math.round(state.nextTryAt - this.#clock.now())) }),
           ...(error && { error }),
         });
+        this.memory.watch(service);
         return;
       }
       case 'tools_changed':

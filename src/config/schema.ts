@@ -2,7 +2,7 @@
 
 import type { StoreError } from '../errors.js';
 import { checkPerformance, checkServiceOptions, type Refuse } from '../option-rules.js';
-import type { PerformanceOptions } from '../options.js';
+import type { PerformanceOptions, ServiceOptions } from '../options.js';
 import type { AgentConfig, ConfigDocument, ForeignKey, InputDefinition, ServiceConfig } from './definition.js';
 import type { Path } from './json-tree.js';
 import { agentService, nameProblem } from './names.js';
@@ -118,7 +118,10 @@ export function checkService(value: unknown, path: Path, fail: Fail, foreign: Fo
   const replicas = (service['mcpstore'] as { endpoints?: unknown[] } | undefined)?.endpoints?.length ?? 0;
   if (command !== undefined && url !== undefined)
     throw fail([...path, 'url'], 'a service has either "command" or "url", not both');
-  if (command === undefined && url === undefined && replicas > 0) return service as ServiceConfig;
+  if (command === undefined && url === undefined && replicas > 0) {
+    checkMemory(service, path, fail);
+    return service as ServiceConfig;
+  }
   if (command === undefined && url === undefined) {
     const other = ['serverUrl', 'httpUrl', 'uri', 'endpoint'].find((key) => service[key] !== undefined);
     throw fail(path, 'needs "command" or "url"', other && `Write "url" in place of "${other}".`);
@@ -126,7 +129,10 @@ export function checkService(value: unknown, path: Path, fail: Fail, foreign: Fo
   const overCommand = command !== undefined;
   if (type !== undefined && (SERVICE_TYPES.get(type) === 'stdio') !== overCommand)
     throw fail([...path, 'type'], `"${String(type)}" does not go with "${overCommand ? 'command' : 'url'}"`);
-  if (service['mcpstore'] !== undefined) checkSignIn(service, path, fail);
+  if (service['mcpstore'] !== undefined) {
+    checkSignIn(service, path, fail);
+    checkMemory(service, path, fail);
+  }
   // Replicas take them over, whatever they are themselves.
   for (const key of overCommand ? ONLY_URL : ONLY_COMMAND)
     if (service[key] !== undefined && replicas === 0) foreign([...path, key], 'unused');
@@ -143,6 +149,16 @@ function checkSignIn(service: Fields, path: Path, fail: Fail): void {
   const headers = addresses.flatMap((one) => Object.keys(one.headers ?? {}));
   if (headers.some((name) => name.toLowerCase() === 'authorization'))
     throw fail(at, 'stands beside an Authorization header', 'Keep one of the two.');
+}
+
+/** A limit of memory is for processes of ours that live longer than a call. */
+export function checkMemory(service: Fields, path: Path, fail: Fail): void {
+  const { maxMemoryMb, sharing, endpoints = [] } = (service['mcpstore'] ?? {}) as ServiceOptions;
+  if (maxMemoryMb === undefined) return;
+  const at = [...path, 'mcpstore', 'maxMemoryMb'];
+  if ([service as ServiceConfig, ...endpoints].every(({ command }) => command === undefined))
+    throw fail(at, 'goes with "command": what a "url" leads to is not ours to restart');
+  if (sharing === 'call') throw fail(at, 'does not go with "sharing": "call", where a process ends with its call');
 }
 
 function checkServices(value: unknown, path: Path, fail: Fail, foreign: Foreign): Map<string, ServiceConfig> {

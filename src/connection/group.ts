@@ -37,7 +37,7 @@ export function startTimeOf(pid: number): string | undefined {
 }
 
 /** Fields of /proc/<pid>/stat (proc(5)) from the state on: state, parent, group … The start time is number 19. */
-function statOf(pid: number | string): string[] | undefined {
+export function statOf(pid: number | string): string[] | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
     // The name stands in parentheses and may have any characters.

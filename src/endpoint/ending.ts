@@ -1,6 +1,7 @@
-/** Knows how an endpoint stops, starts anew and ends: calls under way have their time, then all connections close. */
+/** Knows how an endpoint stops, starts anew and ends: calls under way have their time, then its connections close. */
 
 import type { Clock } from '../_util/clock.js';
+import type { Connection } from '../connection/connection.js';
 import { StoreError } from '../errors.js';
 import type { Launcher } from './launch.js';
 import type { Leases } from './leases.js';
@@ -56,6 +57,34 @@ export class Ending {
       this.#restarting = undefined;
     });
     return this.#restarting;
+  }
+
+  /**
+   * Puts a new connection in the place of one, between calls: new ones wait until those under way on it have ended. Where
+   * that takes longer than `patienceMs`, it goes on as before (`'busy'`). Connections with one owner are left alone.
+   * `'gone'`: calls do not go over it now.
+   */
+  async renew(connection: Connection, patienceMs: number): Promise<'renewed' | 'busy' | 'gone'> {
+    const { clock, life, pool } = this.#options;
+    if (!life.flowing || !pool.setAside(connection)) return 'gone';
+    const end = clock.now() + patienceMs;
+    while (connection.inFlight > 0 && !connection.closed) {
+      const left = end - clock.now();
+      if (left <= 0) {
+        // Whoever stops or restarts the endpoint meanwhile ends it.
+        if (life.flowing) pool.takeBack(connection);
+        return 'busy';
+      }
+      await new Promise<void>((resolve) => clock.after(Math.min(left, LOOK_MS), resolve));
+    }
+    if (!life.flowing || !pool.empty) return 'renewed';
+    life.send({ type: 'restart' });
+    // What is restarted, stopped or closed meanwhile goes its own way.
+    const send = life.sinceNow();
+    // Two processes at a time could be in each other's way.
+    await connection.close();
+    send({ type: 'drained', needed: true });
+    return 'renewed';
   }
 
   /** Ends for good: no new calls, those in flight have `drainMs`, then everything closes in parallel. */

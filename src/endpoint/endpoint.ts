@@ -123,6 +123,11 @@ export class Endpoint {
     return this.#pool.connections;
   }
 
+  /** Also those of one owner, and those that close when their last call has ended. */
+  get processes(): readonly Connection[] {
+    return [...this.#pool.all, ...this.leases.connections].filter(({ pid }) => pid !== undefined);
+  }
+
   get #open(): readonly Connection[] {
     return [...this.#pool.connections, ...this.leases.connections];
   }
@@ -236,6 +241,11 @@ export class Endpoint {
   /** Starts anew, whatever the state, or lets the next call do that; see `Ending.restart`. */
   restart(drainMs: number, begin = true): Promise<void> {
     return this.#ending.restart(drainMs, begin);
+  }
+
+  /** Puts a new connection of the pool in the place of this one, between calls; see `Ending.renew`. */
+  renew(connection: Connection, patienceMs: number): Promise<'renewed' | 'busy' | 'gone'> {
+    return this.#ending.renew(connection, patienceMs);
   }
 
   /** Ends for good: no new calls, those in flight have `drainMs`, then everything closes in parallel. */

@@ -69,6 +69,16 @@ export class Pool {
     return this.#connections;
   }
 
+  /** Also those that close when their last call has ended. */
+  get all(): readonly Connection[] {
+    return [...this.#connections, ...this.#ended];
+  }
+
+  /** Has it no connection, and none to come? */
+  get empty(): boolean {
+    return this.#connections.length + this.#opening === 0;
+  }
+
   get inFlight(): number {
     let sum = 0;
     for (const connection of this.#connections) sum += connection.inFlight;
@@ -189,6 +199,23 @@ export class Pool {
   /** Lends out no more what is open; each of these closes when its last call has ended. */
   replace(): void {
     for (const connection of [...this.#connections]) this.#letGo(connection);
+  }
+
+  /** Lends it out no more; it closes when its last call has ended, unless it is taken back before. False: it is gone. */
+  setAside(connection: Connection): boolean {
+    if (!this.#connections.includes(connection)) return false;
+    this.#letGo(connection);
+    return true;
+  }
+
+  /** Lends out again what was set aside and has not closed. */
+  takeBack(connection: Connection): boolean {
+    if (connection.closed || !this.#ended.delete(connection)) return false;
+    connection.capacity = this.#options.capacity;
+    this.#connections.push(connection);
+    this.#serve(connection);
+    this.#shrink();
+    return true;
   }
 
   /** Lends out no more the least busy ones beyond the maximum. */

@@ -40,7 +40,7 @@ function escaped(text: string): string {
 
 /** @param counters - service, tool and what is counted of it */
 export function prometheusText(stats: StoreStats, counters: Iterable<[string, string, Counter]>): string {
-  const families = [...ofCalls(stats, counters), ...ofServices(stats), ...ofTheStore(stats)];
+  const families = [...ofCalls(stats, counters), ...ofServices(stats), ...ofTheStore(stats), ...ofMemory(stats)];
   return families.map(({ text }) => text).join('');
 }
 
@@ -127,4 +127,27 @@ function ofTheStore({ cache, batches }: StoreStats): Family[] {
     one('batches_total', 'counter', 'Batches that are over.', batches.batches),
     one('batch_calls_total', 'counter', 'Their calls.', batches.calls),
   ];
+}
+
+/** Gauges only while samples are taken: an old one would look like a level that does not change. */
+function ofMemory({ memory: { current, steps, restarts } }: StoreStats): Family[] {
+  const own = new Family('mcpstore_memory_bytes', 'gauge', 'Memory of this process at the last sample, by kind.');
+  const child = new Family('mcpstore_child_memory_bytes', 'gauge', 'Resident memory of the processes of a service.');
+  const lag = new Family('mcpstore_event_loop_lag_seconds', 'gauge', 'How late the event loop ran, on the average.');
+  const taken = new Family('mcpstore_memory_steps_total', 'counter', 'Times that the store gave something up.');
+  const renewed = new Family('mcpstore_memory_restarts_total', 'counter', 'Processes replaced for their maxMemoryMb.');
+  const bytes = (mb: number): number => Math.round(mb * 1024 * 1024);
+  if (current) {
+    own.add({ kind: 'rss' }, bytes(current.rssMb));
+    own.add({ kind: 'used' }, bytes(current.usedMb));
+    own.add({ kind: 'heap_used' }, bytes(current.heapUsedMb));
+    own.add({ kind: 'external' }, bytes(current.externalMb));
+    const sums = new Map<string, number>();
+    for (const { service, rssMb } of current.children ?? []) sums.set(service, (sums.get(service) ?? 0) + rssMb);
+    for (const [service, mb] of sums) child.add({ service }, bytes(mb));
+    if (current.loopLagMs !== undefined) lag.add({}, current.loopLagMs / 1000);
+  }
+  for (const [step, count] of Object.entries(steps)) taken.add({ step }, count);
+  renewed.add({}, restarts);
+  return [own, child, lag, taken, renewed];
 }

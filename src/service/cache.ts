@@ -153,6 +153,13 @@ export class ResultCache {
     return entry && { result: entry.result, ageMs: this.#clock.now() - entry.lastAt! };
   }
 
+  /** Drops the least used results until those that are left have at most `maxBytes`; what is under way goes on. */
+  trim(maxBytes: number): { entries: number; bytes: number } {
+    const { size, calculatedSize } = this.#entries;
+    while (this.#entries.calculatedSize > maxBytes) this.#entries.pop();
+    return { entries: size - this.#entries.size, bytes: calculatedSize - this.#entries.calculatedSize };
+  }
+
   /** Until the returned function is called, every call is as one with `'bypass'`; what is kept stays. */
   suspend(): () => void {
     this.#suspended++;

@@ -199,6 +199,24 @@ export class Service {
     return connections.map((connection) => connection.pid).filter((pid) => pid !== undefined);
   }
 
+  /** Every process of it: also those that one owner has, and those that only end their calls. */
+  get processes(): number[] {
+    return this.endpoints.flatMap((endpoint) => endpoint.processes.map(({ pid }) => pid!));
+  }
+
+  /**
+   * Puts a new process in the place of this one, between calls, or lets it go on where its calls take longer than
+   * `patienceMs` (`'busy'`). `'leased'`: it has one owner, who ends it. `'gone'`: calls do not go over it now.
+   */
+  async renew(pid: number, patienceMs: number): Promise<'renewed' | 'busy' | 'leased' | 'gone'> {
+    for (const endpoint of this.endpoints) {
+      const connection = endpoint.processes.find((one) => one.pid === pid);
+      if (connection === undefined) continue;
+      return endpoint.leases.connections.has(connection) ? 'leased' : endpoint.renew(connection, patienceMs);
+    }
+    return 'gone';
+  }
+
   /** Aborts when the service is removed or its store closed, with the error that says so. */
   get ended(): AbortSignal {
     // Made when it is asked for: of thousands of services most are never used.

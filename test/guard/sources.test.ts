@@ -14,6 +14,7 @@ const LONG: Record<string, string> = {
   'src/scope-catalog.ts': 'names, lists and their waits read and write one index',
   'src/store.ts': 'the public class of the package, with its documentation',
   'src/service/service.ts': 'all verbs of a service, which join its paths, its lists and the cache',
+  'src/endpoint/pool.ts': 'who is lent which connection, and which ones close, is decided over one list',
   'src/endpoint/machine.ts': 'all events and states of one machine',
 };
 

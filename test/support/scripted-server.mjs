@@ -13,7 +13,8 @@
  *   process ends then
  *
  * Beside the tools of behaviour.mjs: `effect`, `exit`, `raw` (writes `lines`, `$ID` being the request's id),
- * `huge`, `flood`, `deaf`, `env`, `after_cancel`, `spam` (says things unasked: `count` of them, or without end).
+ * `huge`, `flood`, `deaf`, `env`, `after_cancel`, `spam` (says things unasked: `count` of them, or without end), `leak`
+ * (keeps `mb` more, and answers after `ms`).
  */
 
 import { spawn } from 'node:child_process';
@@ -28,10 +29,23 @@ behaviour.callDelayMs = script.callDelayMs ?? 0;
 const running = new Map();
 const asked = new Map();
 const log = [];
+const leaked = [];
 /** This start included. */
 let starts = 1;
 
-const EXTRA_TOOLS = ['effect', 'exit', 'raw', 'huge', 'flood', 'deaf', 'env', 'after_cancel', 'received', 'spam'];
+const EXTRA_TOOLS = [
+  'effect',
+  'exit',
+  'raw',
+  'huge',
+  'flood',
+  'deaf',
+  'env',
+  'after_cancel',
+  'received',
+  'spam',
+  'leak',
+];
 for (const name of EXTRA_TOOLS) behaviour.tools.push({ name, inputSchema: { type: 'object' } });
 
 start();
@@ -241,5 +255,9 @@ const EXTRA = {
     new Promise((resolve) => {
       signal.addEventListener('abort', () => resolve(text('too late')), { once: true });
     }),
+  leak: ({ mb, ms }) => {
+    leaked.push(Buffer.alloc(mb * 1024 * 1024, 1));
+    return pause(ms ?? 0).then(() => text(leaked.length));
+  },
   received: async () => ({ ...text(log.length), structuredContent: { log } }),
 };

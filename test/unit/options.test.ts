@@ -35,6 +35,7 @@ const DEFAULTS = {
   },
   resultCache: { enabled: false, maxEntries: 1_000, maxBytes: 64 * 1024 * 1024, ttlMs: 300_000 },
   monitoring: { enabled: true },
+  memory: { enabled: false, thresholdMb: 500, intervalMs: 30_000 },
   benchmark: { iterations: 100, warmup: 10, concurrency: 1 },
 };
 
@@ -52,7 +53,7 @@ describe('defaults', () => {
     const { options, sources } = resolvePerformance([]);
     expect(options).toEqual(DEFAULTS);
     expect(new Set(Object.values(sources))).toEqual(new Set(['default']));
-    expect(Object.keys(sources)).toHaveLength(30);
+    expect(Object.keys(sources)).toHaveLength(33);
   });
 
   it.each([
@@ -81,7 +82,7 @@ describe('what is refused', () => {
     [
       { conectionPool: {} },
       'performance.conectionPool',
-      'unknown option; known here: connectionPool, calls, resultCache, monitoring, benchmark',
+      'unknown option; known here: connectionPool, calls, resultCache, monitoring, memory, benchmark',
     ],
     [{ connectionPool: { maxConnection: 1 } }, 'performance.connectionPool.maxConnection', 'unknown option'],
     [
