@@ -34,7 +34,7 @@ const DEFAULTS = {
     retry: { strategy: 'exponential', jitter: 'full', maxDelayMs: 60_000 },
   },
   resultCache: { enabled: false, maxEntries: 1_000, maxBytes: 64 * 1024 * 1024, ttlMs: 300_000 },
-  monitoring: { enabled: true },
+  monitoring: { enabled: true, historySize: 1_000, historyFile: false, historyArguments: 'size' },
   memory: { enabled: false, thresholdMb: 500, intervalMs: 30_000 },
   benchmark: { iterations: 100, warmup: 10, concurrency: 1 },
 };
@@ -53,7 +53,7 @@ describe('defaults', () => {
     const { options, sources } = resolvePerformance([]);
     expect(options).toEqual(DEFAULTS);
     expect(new Set(Object.values(sources))).toEqual(new Set(['default']));
-    expect(Object.keys(sources)).toHaveLength(33);
+    expect(Object.keys(sources)).toHaveLength(36);
   });
 
   it.each([
