@@ -15,7 +15,8 @@ import {
   toValue,
 } from './json-tree.js';
 import { nameProblem } from './names.js';
-import { checkDocument, checkMemory, checkService, type Fail } from './schema.js';
+import { checkMemory } from './reach.js';
+import { checkDocument, checkService, type Fail } from './schema.js';
 
 /** A config is kilobytes; beyond this it is something else, and would only fill memory. */
 const MAX_CONFIG_BYTES = 16 * 1024 * 1024;
@@ -87,7 +88,7 @@ export function checkServiceConfig(name: string, value: unknown, path: Path = ['
     if (rest[key] !== undefined) throw fail([...path, key], 'does not go with "server"');
   // Everything else that a service may say has the same rules, so it is checked as if it had a command.
   checkService({ ...rest, command: 'server' }, path, fail, () => {});
-  checkMemory(rest, path, fail);
+  checkMemory(rest as ServiceConfig, path, fail);
   return value as ServiceConfig;
 }
 

@@ -2,10 +2,11 @@
 
 import type { StoreError } from '../errors.js';
 import { checkPerformance, checkServiceOptions, type Refuse } from '../option-rules.js';
-import type { PerformanceOptions, ServiceOptions } from '../options.js';
+import type { PerformanceOptions } from '../options.js';
 import type { AgentConfig, ConfigDocument, ForeignKey, InputDefinition, ServiceConfig } from './definition.js';
 import type { Path } from './json-tree.js';
 import { agentService, nameProblem } from './names.js';
+import { checkMemory, checkSignIn } from './reach.js';
 
 /** Makes the error for what stands at `path`. */
 export type Fail = (path: Path, message: string, hint?: string) => StoreError;
@@ -119,7 +120,7 @@ export function checkService(value: unknown, path: Path, fail: Fail, foreign: Fo
   if (command !== undefined && url !== undefined)
     throw fail([...path, 'url'], 'a service has either "command" or "url", not both');
   if (command === undefined && url === undefined && replicas > 0) {
-    checkMemory(service, path, fail);
+    checkMemory(service as ServiceConfig, path, fail);
     return service as ServiceConfig;
   }
   if (command === undefined && url === undefined) {
@@ -129,36 +130,12 @@ export function checkService(value: unknown, path: Path, fail: Fail, foreign: Fo
   const overCommand = command !== undefined;
   if (type !== undefined && (SERVICE_TYPES.get(type) === 'stdio') !== overCommand)
     throw fail([...path, 'type'], `"${String(type)}" does not go with "${overCommand ? 'command' : 'url'}"`);
-  if (service['mcpstore'] !== undefined) {
-    checkSignIn(service, path, fail);
-    checkMemory(service, path, fail);
-  }
+  checkSignIn(service as ServiceConfig, path, fail);
+  checkMemory(service as ServiceConfig, path, fail);
   // Replicas take them over, whatever they are themselves.
   for (const key of overCommand ? ONLY_URL : ONLY_COMMAND)
     if (service[key] !== undefined && replicas === 0) foreign([...path, key], 'unused');
   return service as ServiceConfig;
-}
-
-/** OAuth goes with an address, and instead of an Authorization header. */
-function checkSignIn(service: Fields, path: Path, fail: Fail): void {
-  const { auth, endpoints = [] } = service['mcpstore'] as { auth?: unknown; endpoints?: ServiceConfig[] };
-  if (!auth) return;
-  const at = [...path, 'mcpstore', 'auth'];
-  const addresses = [service as ServiceConfig, ...endpoints].filter(({ url }) => url !== undefined);
-  if (addresses.length === 0) throw fail(at, 'goes with "url", not with "command"');
-  const headers = addresses.flatMap((one) => Object.keys(one.headers ?? {}));
-  if (headers.some((name) => name.toLowerCase() === 'authorization'))
-    throw fail(at, 'stands beside an Authorization header', 'Keep one of the two.');
-}
-
-/** A limit of memory is for processes of ours that live longer than a call. */
-export function checkMemory(service: Fields, path: Path, fail: Fail): void {
-  const { maxMemoryMb, sharing, endpoints = [] } = (service['mcpstore'] ?? {}) as ServiceOptions;
-  if (maxMemoryMb === undefined) return;
-  const at = [...path, 'mcpstore', 'maxMemoryMb'];
-  if ([service as ServiceConfig, ...endpoints].every(({ command }) => command === undefined))
-    throw fail(at, 'goes with "command": what a "url" leads to is not ours to restart');
-  if (sharing === 'call') throw fail(at, 'does not go with "sharing": "call", where a process ends with its call');
 }
 
 function checkServices(value: unknown, path: Path, fail: Fail, foreign: Foreign): Map<string, ServiceConfig> {
