@@ -60,6 +60,11 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: 'call many tools, many at a time',
     load: async () => (await import('./commands/batch.js')).batch,
   },
+  run: {
+    usage: 'run [url] <flow.json> [key=value…]',
+    summary: 'run a workflow: calls that need each other',
+    load: async () => (await import('./commands/run.js')).run,
+  },
   bench: {
     usage: 'bench [service|url] <tool> [key=value…]',
     summary: 'measure a tool: latencies, throughput, failures',

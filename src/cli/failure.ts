@@ -20,6 +20,7 @@ export interface Failure {
 const HINTS: Readonly<Record<string, string>> = {
   OPTION_INVALID: 'mcpstore help <command> shows what it takes.',
   ARGUMENTS_INVALID: 'mcpstore tools <service> <tool> shows its arguments.',
+  FLOW_INVALID: 'mcpstore run --plan checks a flow and runs nothing.',
   CONFIG_INVALID: 'mcpstore config check tells what is wrong with the file.',
   SERVICE_UNKNOWN: 'mcpstore list shows all services; mcpstore add adds one.',
   TOOL_UNKNOWN: 'mcpstore tools --refresh shows all tools as they are now.',
@@ -69,8 +70,9 @@ function rootOf(error: Failure & Error): Failure {
   const cause = error.cause as (Failure & Error) | undefined;
   if (error.code !== 'SERVICE_DOWN' || !(cause instanceof Error) || !('exitCode' in cause)) return error;
   const service = cause.service ?? error.service;
-  const message =
-    service === undefined || cause.message.startsWith(`${service}: `) ? cause.message : `${service}: ${cause.message}`;
+  const step = error.figures?.['step'];
+  const at = service === undefined || cause.message.startsWith(`${service}: `) ? '' : `${service}: `;
+  const message = `${step === undefined ? '' : `step ${step}: `}${at}${cause.message}`;
   const json = { ...cause.toJSON?.(), message, ...(service !== undefined && { service }) };
   return {
     code: cause.code,

@@ -12,6 +12,32 @@ export interface FindOptions {
   refresh?: 'always';
 }
 
+/** A tool by its name, and the service of a bare one. */
+export interface NamedTool {
+  tool: string;
+  service?: string;
+}
+
+/** The lists of the services that are named are fetched first: a first start may take longer than one call may. */
+export async function warm(scope: Scope, calls: readonly NamedTool[], signal: AbortSignal): Promise<void> {
+  const names = scope.listServices().map((info) => info.name);
+  const wanted = names.filter((name) =>
+    calls.some(({ tool, service }) =>
+      service === undefined ? tool.startsWith(`${name}__`) || !tool.includes('__') : service === name,
+    ),
+  );
+  const options = { timeoutMs: LIST_TIMEOUT_MS, signal };
+  // Whatever is wrong with a service becomes the error of its calls.
+  await Promise.all(wanted.map((name) => listOf(scope, name, options).catch(() => [])));
+}
+
+/** The services that calls need, as far as their names tell. */
+export function wantedBy(calls: readonly NamedTool[]): 'all' | string[] {
+  return calls.every(({ tool, service }) => service !== undefined || tool.includes('__'))
+    ? calls.map(({ tool, service }) => service ?? tool)
+    : 'all';
+}
+
 /** The tools of a service, or of all. @throws StoreError what keeps the one service that was asked for from having a list */
 export async function listOf(scope: Scope, service: string | undefined, options: FindOptions): Promise<ToolInfo[]> {
   if (service === undefined) return scope.listTools(options);

@@ -33,6 +33,8 @@ const pages = [
     .map((name) => join('docs', name)),
 ];
 const blocks = pages.flatMap(blocksOf);
+/** The flow that docs/flows.md shows is the one that its commands run. */
+const flow = blocks.find(({ page, fence }) => page === join('docs', 'flows.md') && fence === 'json')!.text;
 const typed = blocks.filter(({ fence }) => /^ts( no-run)?$/.test(fence));
 function blocksOf(page: string): Block[] {
   const found: Block[] = [];
@@ -81,6 +83,7 @@ function prepare(home: string, withConfig: boolean): [folder: string, env: NodeJ
   writeFileSync(join(folder, 'notes', 'b.txt'), 'the second note\n');
   const calls = ['a.txt', 'b.txt'].map((path) => ({ tool: 'files__read_file', arguments: { path } }));
   writeFileSync(join(folder, 'calls.jsonl'), calls.map((call) => `${JSON.stringify(call)}\n`).join(''));
+  writeFileSync(join(folder, 'flow.json'), flow);
   if (withConfig) {
     const memory = {
       command: 'npx',

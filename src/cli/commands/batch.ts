@@ -8,7 +8,7 @@ import { failureJson, failureOf, withoutTail } from '../failure.js';
 import { resultText, seconds, table } from '../render.js';
 import type { Run } from '../session.js';
 import { describeTarget, openTarget, type TargetFlags } from '../target.js';
-import { LIST_TIMEOUT_MS, listOf } from '../tool.js';
+import { wantedBy, warm } from '../tool.js';
 import { notJson, UsageError, wholeNumber } from '../usage.js';
 
 interface Flags extends TargetFlags {
@@ -43,7 +43,7 @@ export const batch: CommandModule = {
     const target = await openTarget(run, all.slice(0, -1), flags, () => wantedBy(calls));
     if (target.words.length > 0) throw new UsageError(`unexpected "${target.words[0]}"`);
     if (target.given !== undefined) for (const call of calls) call.service ??= target.given;
-    await warm(run, target.scope, calls);
+    await warm(target.scope, calls, run.signal);
     const progress = new BatchProgress(run, calls);
     const stream = target.scope.batchStream(calls, {
       signal: run.signal,
@@ -56,25 +56,6 @@ export const batch: CommandModule = {
     return progress.finish();
   },
 };
-
-/** The lists of the services that are named are fetched first: a first start may take longer than one call may. */
-async function warm(run: Run, scope: Parameters<typeof listOf>[0], calls: readonly BatchCall[]): Promise<void> {
-  const names = scope.listServices().map((info) => info.name);
-  const wanted = names.filter((name) =>
-    calls.some(({ tool, service }) =>
-      service === undefined ? tool.startsWith(`${name}__`) || !tool.includes('__') : service === name,
-    ),
-  );
-  const options = { timeoutMs: LIST_TIMEOUT_MS, signal: run.signal };
-  // Whatever is wrong with a service becomes the error of its entries.
-  await Promise.all(wanted.map((name) => listOf(scope, name, options).catch(() => [])));
-}
-
-function wantedBy(calls: readonly BatchCall[]): 'all' | string[] {
-  return calls.every(({ tool, service }) => service !== undefined || tool.includes('__'))
-    ? calls.map(({ tool, service }) => service ?? tool)
-    : 'all';
-}
 
 /** Every line is checked before anything runs. */
 export function parseCalls(text: string, file: string): BatchCall[] {
