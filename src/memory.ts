@@ -188,7 +188,7 @@ export class MemoryMonitor {
 
   #keep(children: ChildMemory[] | undefined): MemorySample {
     const { clock } = this.#parts;
-    const sample = this.#parts.sampleOf(clock.wall(), children, this.#lag.read());
+    const sample = this.#parts.sampleOf(clock.wall(), children, this.#lag.read(), this.#samples.at(-1)?.sample);
     this.#samples.push({ now: clock.now(), sample });
     if (this.#samples.length > KEPT) this.#samples.shift();
     return sample;

@@ -107,7 +107,10 @@ export interface MonitoringOptions {
 export interface MemoryOptions {
   /** Take samples, and act above the threshold. Default false. */
   enabled?: boolean;
-  /** Memory of this process in use (`usedMb` of a sample) above which the store gives up what it owns. Default 500. */
+  /**
+   * Memory of this process above which the store gives up what it owns: its RSS, without what was freed in it since
+   * (`usedMb` of a sample). MiB; default 500.
+   */
   thresholdMb?: number;
   /** How often is looked, also at services with a `maxMemoryMb`. Milliseconds, at least 100; default 30,000. */
   intervalMs?: number;

@@ -17,6 +17,8 @@ export const ROWS = {
   reuse: 'reuse',
   'object-pool': 'object-pool',
   monitoring: 'monitoring',
+  'memory-cache': 'memory',
+  'memory-leak': 'memory',
 };
 
 export async function loadRow(id) {

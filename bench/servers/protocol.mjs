@@ -1,6 +1,6 @@
 /** Knows what the bench's servers answer, free of any SDK so that a server costs little and the same for every client. */
 
-const TOOLS = ['echo', 'sleep', 'payload', 'burn'].map((name) => ({
+const TOOLS = ['echo', 'sleep', 'payload', 'burn', 'leak'].map((name) => ({
   name,
   description: `${name} of the bench`,
   inputSchema: { type: 'object' },
@@ -9,6 +9,8 @@ const TOOLS = ['echo', 'sleep', 'payload', 'burn'].map((name) => ({
 export const TOOLS_JSON = JSON.stringify({ tools: TOOLS });
 
 const payloads = new Map();
+/** What a server that leaks holds for ever. */
+const leaked = [];
 
 /** The result of a call of `bytes` of text, serialised once. */
 function payloadJson(bytes) {
@@ -27,6 +29,12 @@ function burn(iterations) {
   let x = 1;
   for (let i = 0; i < iterations; i++) x = (Math.imul(x, 1664525) + 1013904223) | 0;
   return x;
+}
+
+/** Keeps so many bytes more, written to, so that they are resident. */
+function leak(bytes) {
+  leaked.push(Buffer.alloc(bytes, 1));
+  return leaked.length;
 }
 
 const idJson = (id) => (typeof id === 'number' ? id : JSON.stringify(id));
@@ -54,6 +62,7 @@ export function answer(message, reply) {
     if (params.name === 'echo') reply(resultJson(id, textJson(args.text ?? '')));
     else if (params.name === 'payload') reply(resultJson(id, payloadJson(args.bytes)));
     else if (params.name === 'burn') reply(resultJson(id, textJson(String(burn(args.iterations)))));
+    else if (params.name === 'leak') reply(resultJson(id, textJson(String(leak(args.bytes)))));
     else if (params.name === 'sleep') setTimeout(() => reply(resultJson(id, textJson(args.text ?? 'slept'))), args.ms);
     else reply(errorJson(id, -32602, `unknown tool ${params.name}`));
   } else if (method === 'tools/list') reply(resultJson(id, TOOLS_JSON));

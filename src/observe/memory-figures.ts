@@ -27,8 +27,8 @@ export interface MemorySample {
   /** Part of `externalMb`. */
   arrayBuffersMb: number;
   /**
-   * `rssMb` without what V8 keeps free in its heap: falls with a collection, where RSS alone may not. This is what
-   * `thresholdMb` is compared with.
+   * `rssMb` without what was freed in it and not given back to the system: falls with a collection, where RSS alone may
+   * not. This is what `thresholdMb` is compared with.
    */
   usedMb: number;
   /** Which part of the machine's memory `rssMb` is, 0 to 1; of the container's, where that has less. */
@@ -64,26 +64,46 @@ export interface TimedSample {
 
 const rounded = (value: number): number => Math.round(value * 100) / 100;
 
-/** @param children - undefined: unknown */
-export function sampleOf(at: number, children: ChildMemory[] | undefined, lag: Lag | undefined): MemorySample {
+/**
+ * @param children - undefined: unknown
+ * @param previous - the sample before
+ */
+export function sampleOf(
+  at: number,
+  children: ChildMemory[] | undefined,
+  lag: Lag | undefined,
+  previous?: MemorySample,
+): MemorySample {
   const { rss, heapUsed, heapTotal, external, arrayBuffers } = process.memoryUsage();
   const mb = (bytes: number): number => rounded(bytes / MB);
+  const own = { rssMb: mb(rss), heapUsedMb: mb(heapUsed), externalMb: mb(external) };
   return {
     at,
-    rssMb: mb(rss),
-    heapUsedMb: mb(heapUsed),
+    ...own,
     heapTotalMb: mb(heapTotal),
     heapLimitMb: mb(getHeapStatistics().heap_size_limit),
-    externalMb: mb(external),
     arrayBuffersMb: mb(arrayBuffers),
-    // What V8 has committed and never touched is not resident, so there is less to take off than this at times.
-    usedMb: mb(Math.max(rss - (heapTotal - heapUsed), heapUsed + external)),
+    usedMb: rounded(usedMb(own, previous)),
     machineShare: Math.round((rss / machineBytes()) * 10_000) / 10_000,
     loopLagMs: lag && rounded(lag.meanMs),
     loopLagMaxMs: lag && rounded(lag.maxMs),
     children,
     childrenMb: children && rounded(children.reduce((sum, { rssMb }) => sum + rssMb, 0)),
   };
+}
+
+type Held = Pick<MemorySample, 'rssMb' | 'heapUsedMb' | 'externalMb'>;
+
+/**
+ * What objects and buffers took or gave back since the sample before, and what RSS grew by beyond that: a system library
+ * may have it. Neither what V8 has committed nor RSS tells how much of it is free, but never is more used than RSS.
+ */
+export function usedMb(now: Held, previous?: Held & { usedMb: number }): number {
+  const live = now.heapUsedMb + now.externalMb;
+  if (previous === undefined) return now.rssMb;
+  const grown = live - previous.heapUsedMb - previous.externalMb;
+  const beyond = Math.max(0, now.rssMb - previous.rssMb - Math.max(0, grown));
+  return Math.min(now.rssMb, Math.max(live, previous.usedMb + grown + beyond));
 }
 
 /** A process in megabytes, as samples have it. */

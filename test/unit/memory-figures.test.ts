@@ -1,8 +1,8 @@
 /** Knows what the figures of memory mean: those of a sample against the system's own, those of a summary by arithmetic. */
 
 import { totalmem } from 'node:os';
-import { expect, it } from 'vitest';
-import { childOf, type MemorySample, sampleOf, summaryOf } from '../../src/observe/memory-figures.js';
+import { describe, expect, it } from 'vitest';
+import { childOf, type MemorySample, sampleOf, summaryOf, usedMb } from '../../src/observe/memory-figures.js';
 
 const MB = 1024 * 1024;
 
@@ -16,7 +16,7 @@ it('a sample has what the system says, in megabytes', () => {
   expect(sample.heapUsedMb).toBeLessThanOrEqual(sample.heapTotalMb);
   expect(sample.heapTotalMb).toBeLessThan(sample.heapLimitMb);
   expect(sample.arrayBuffersMb).toBeLessThanOrEqual(sample.externalMb);
-  expect(sample.usedMb).toBeLessThanOrEqual(Math.max(sample.rssMb, sample.heapUsedMb + sample.externalMb) + 0.1);
+  expect(sample.usedMb).toBe(sample.rssMb);
   // A container's bound may be lower than what the machine has, never higher.
   expect(sample.machineShare).toBeGreaterThanOrEqual(Math.floor((before.rss / totalmem()) * 100) / 100);
   expect(sample.machineShare).toBeLessThanOrEqual(1);
@@ -25,7 +25,7 @@ it('a sample has what the system says, in megabytes', () => {
 it('a buffer that is written to shows in every figure that has it', () => {
   const before = sampleOf(0, [], undefined);
   const buffer = Buffer.alloc(64 * MB, 1);
-  const after = sampleOf(0, [], undefined);
+  const after = sampleOf(0, [], undefined, before);
   expect(buffer[0]).toBe(1);
   for (const key of ['rssMb', 'externalMb', 'arrayBuffersMb', 'usedMb'] as const)
     expect(after[key] - before[key], key).toBeGreaterThan(50);
@@ -49,4 +49,32 @@ it('a summary has the last figure, the mean, the greatest and the slope a minute
   expect(rising).toMatchObject({ samples: 4, rssMb: { current: 130, mean: 115, max: 130, trendPerMinute: 8 } });
   const level = summaryOf([at(0, 100, 7), at(1, 100), at(5, 100, 7)]);
   expect(level).toMatchObject({ rssMb: { trendPerMinute: 0 }, childrenMb: { current: 7, mean: 7, trendPerMinute: 0 } });
+});
+
+describe('what is in use', () => {
+  const held = (rssMb: number, heapUsedMb: number, externalMb = 0) => ({ rssMb, heapUsedMb, externalMb });
+
+  it('is RSS at first', () => {
+    expect(usedMb(held(100, 40, 5))).toBe(100);
+  });
+
+  it('falls by what a collection frees, also where RSS stays, and rises again with what takes its place', () => {
+    const before = { ...held(200, 100, 20), usedMb: 200 };
+    const after = usedMb(held(200, 40, 10), before);
+    expect(after).toBe(130);
+    expect(usedMb(held(200, 70, 10), { ...held(200, 40, 10), usedMb: after })).toBe(160);
+    expect(usedMb(held(260, 150, 10), { ...held(200, 40, 10), usedMb: after })).toBe(240);
+  });
+
+  it('rises with RSS where no object or buffer does, as with a library of the system', () => {
+    const before = { ...held(200, 40), usedMb: 130 };
+    expect(usedMb(held(230, 40), before)).toBe(160);
+    expect(usedMb(held(230, 20), before)).toBe(140);
+    expect(usedMb(held(230, 50), before)).toBe(160);
+  });
+
+  it('is never more than RSS, nor less than objects and buffers', () => {
+    expect(usedMb(held(100, 40), { ...held(200, 40), usedMb: 180 })).toBe(100);
+    expect(usedMb(held(200, 60), { ...held(200, 100), usedMb: 90 })).toBe(60);
+  });
 });
