@@ -209,7 +209,8 @@ export class MemoryMonitor {
       }
     }
     const judged = this.#open === undefined;
-    for (;;) {
+    // A listener may have switched it off.
+    while (this.#options.enabled) {
       const { pressure, step, news } = nextStep(this.#pressure, { now, usedMb: sample.usedMb, thresholdMb, judged });
       this.#pressure = pressure;
       if (news) this.#tell({ type: news, sample });

@@ -75,6 +75,23 @@ describe('with results in the cache', () => {
   });
 });
 
+it('idle connections are closed down to their minimum; a call under way is not touched', async () => {
+  const idle = scripted({}, { mcpstore: { connectionPool: { minConnections: 0 } } });
+  const [kept, busy] = [scripted(), scripted({}, { mcpstore: { connectionPool: { minConnections: 0 } } })];
+  const store = await openStore({ services: { idle, kept, busy } });
+  await Promise.all(['idle', 'kept', 'busy'].map((name) => store.callTool(`${name}__echo`, { text: '' })));
+  const slow = store.callTool('busy__sleep', { ms: 1_500, text: 'through' });
+  const events: MemoryEvent[] = [];
+  store.on('memory', (event) => events.push(event));
+  await new Promise((resolve) => setTimeout(resolve, 150));
+  await store.memory.start({ thresholdMb: 1, intervalMs: 100 });
+  expect(events[0]).toMatchObject({ type: 'step', step: 'idle', released: { entries: 0, connections: 1 } });
+  await until(() => gone(starts(idle.pidFile)[0]![0]!), 'the idle one is gone');
+  expect(store.listServices().map(({ status }) => status)).toEqual(['registered', 'ready', 'ready']);
+  expect(textIn(await slow)).toBe('through');
+  expect(textIn(await store.callTool('idle__echo', { text: 'again' }))).toBe('again');
+});
+
 onLinux('the processes of a service', () => {
   it('are in the samples with what they started, leases too', async () => {
     const services = { a: scripted({ fork: true }), b: scripted() };

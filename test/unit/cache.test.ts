@@ -82,6 +82,24 @@ function shelf(options: { maxEntries?: number; maxBytes?: number } = {}): {
   };
 }
 
+describe('trim', () => {
+  it('drops the least used until so many bytes are left; a call under way is stored all the same', async () => {
+    const { ask, start, runs, cache } = shelf();
+    for (const path of ['a', 'b', 'c', 'd']) await ask({ args: { path } });
+    expect((await ask({ args: { path: 'a' } })).how).toBe('hit');
+    const { bytes } = cache.stats();
+    const late = start({ args: { path: 'late' } });
+    expect(cache.trim(bytes / 2)).toEqual({ entries: 2, bytes: bytes / 2 });
+    expect(cache.stats()).toMatchObject({ entries: 2, bytes: bytes / 2, evictions: 2 });
+    expect(cache.trim(bytes)).toEqual({ entries: 0, bytes: 0 });
+    await runs.at(-1)!.resolve();
+    await late.answer;
+    for (const path of ['a', 'd', 'late']) expect((await ask({ args: { path } })).how).toBe('hit');
+    expect(cache.trim(0).entries).toBe(3);
+    expect(cache.stats()).toMatchObject({ entries: 0, bytes: 0 });
+  });
+});
+
 describe('what is shared', () => {
   it('gives an equal call the stored result, and another call its own', async () => {
     const { ask, cache, runs } = shelf();

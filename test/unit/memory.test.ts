@@ -240,6 +240,26 @@ describe('above the threshold', () => {
     expect(memory.stats().steps).toEqual({ trim: 0, clear: 0, idle: 0 });
   });
 
+  it('takes no step once a listener has stopped it', async () => {
+    const { clock, world, told, memory, events } = bench({ enabled: true });
+    Object.assign(world, { usedMb: 600, cached: 1000 });
+    await clock.advance(0);
+    events.push = (...more) => {
+      memory.stop();
+      return Array.prototype.push.apply(events, more);
+    };
+    world.collected = true;
+    await clock.advance(10 * INTERVAL_MS);
+    expect([told(), world.cached, clock.timers]).toEqual([
+      [
+        ['step', 'trim'],
+        ['effect', 'trim'],
+      ],
+      500,
+      0,
+    ]);
+  });
+
   it('does nothing while it is off, and begins anew when it is switched on again', async () => {
     const { clock, world, told, memory } = bench({ enabled: true });
     Object.assign(world, { usedMb: 600, cached: 1000 });

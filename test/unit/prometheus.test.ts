@@ -106,4 +106,20 @@ describe('the text for Prometheus', () => {
     expect(parsed(store.metrics.prometheus()).samples.length).toBeGreaterThan(5);
     await store.close();
   });
+
+  it('has memory while samples are taken: in bytes, and no gauge once they are not', async () => {
+    const store = await openStore({ s: new FakeServer({ fast: {} }, new FakeClock()) }, new FakeClock());
+    const gauges = (): Sample[] =>
+      parsed(store.metrics.prometheus()).samples.filter(({ name }) => name === 'mcpstore_memory_bytes');
+    expect(gauges()).toEqual([]);
+    const { rssMb } = await store.memory.start({ thresholdMb: 100_000 });
+    expect(gauges().map(({ labels }) => labels['kind'])).toEqual(['rss', 'used', 'heap_used', 'external']);
+    expect(gauges()[0]!.value).toBe(Math.round(rssMb * 1024 * 1024));
+    store.memory.stop();
+    expect(gauges()).toEqual([]);
+    const { types, samples } = parsed(store.metrics.prometheus());
+    expect(types.get('mcpstore_memory_steps_total')).toBe('counter');
+    expect(samples.filter(({ name }) => name === 'mcpstore_memory_steps_total').length).toBe(3);
+    await store.close();
+  });
 });
