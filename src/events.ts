@@ -2,6 +2,7 @@
 
 import type { CallRecord } from './call.js';
 import { asError, type StoreError } from './errors.js';
+import type { Alert } from './observe/alerts.js';
 import type { MemorySample } from './observe/memory-figures.js';
 import type { MemoryStep } from './observe/memory-policy.js';
 
@@ -49,6 +50,8 @@ export interface StoreEvents {
   memory: MemoryEvent;
   /** A call has settled. */
   call: CallRecord;
+  /** A rule of an alert became true of a service, still is, or is no longer. */
+  alert: Alert;
 }
 
 /** A step above `memory.thresholdMb`, or what became of a process over its `maxMemoryMb`. */
@@ -95,6 +98,7 @@ export const EVENT_NAMES = Object.keys({
   configProblem: true,
   memory: true,
   call: true,
+  alert: true,
 } satisfies Record<StoreEventName, true>) as readonly StoreEventName[];
 
 /** Any logger of pino's shape. */

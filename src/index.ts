@@ -1,5 +1,7 @@
 /** The complete public surface of the package. */
 
+export type { AlertCondition, AlertLevel, AlertRule, HealthMetric } from './alert-rules.js';
+export { ALERT_RULES } from './alert-rules.js';
 export type {
   AskContext,
   AskHandlers,
@@ -69,6 +71,7 @@ export type { Lease } from './lease.js';
 export type { MemoryMonitor, MemoryStats } from './memory.js';
 export type { ObjectPoolOptions, ObjectPoolStats } from './object-pool.js';
 export { ObjectPool } from './object-pool.js';
+export type { Alert, Alerts } from './observe/alerts.js';
 export type { CallStats } from './observe/counter.js';
 export type { ErrorCounts, ErrorStats } from './observe/error-counts.js';
 export type { HistoryEntry, HistoryFilter } from './observe/history-entry.js';
@@ -77,6 +80,7 @@ export type { MemoryStep } from './observe/memory-policy.js';
 export type { Metrics } from './observe/metrics.js';
 export type { BatchStats, ServiceStats } from './observe/stats.js';
 export type { ServiceUsage, ToolUsage, Usage, UsageReport } from './observe/usage.js';
+export type { WebhookOptions } from './observe/webhook.js';
 export type { OpenOptions } from './open-options.js';
 export type {
   BalanceStrategy,
@@ -98,8 +102,10 @@ export type {
 export type { ChangeOptions, ServiceConfigs } from './registry.js';
 export type { Scope } from './scope.js';
 export type { ListOptions, ServiceProblem } from './scope-catalog.js';
+export type { Health, SystemHealth } from './scope-health.js';
 export type { History, HistoryPage, HistoryQuery, UsageOptions } from './scope-history.js';
 export type { CacheFilter, CacheStats } from './service/cache.js';
+export type { ServiceHealth } from './service-health.js';
 export type { EndpointInfo, ServiceInfo } from './service-info.js';
 export type { LoginOptions, SignInStatus } from './sign-ins.js';
 export { MCPStore } from './store.js';

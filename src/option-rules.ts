@@ -1,12 +1,13 @@
 /** Knows what each option may hold, and refuses what it may not, with its path. */
 
+import { ALERT_RULES, type AlertRule, checkRules } from './alert-rules.js';
 import { checkAuth } from './auth-options.js';
 import { StoreError } from './errors.js';
 import type { CallOptionsConfig, ConnectionPoolOptions, PerformanceOptions, ServiceOptions } from './options.js';
 
 interface Rule {
-  kind: 'integer' | 'ms' | 'boolean' | 'enum' | 'function-or-enum';
-  default?: number | boolean | string;
+  kind: 'integer' | 'ms' | 'boolean' | 'enum' | 'function-or-enum' | 'alert-rules';
+  default?: number | boolean | string | readonly AlertRule[];
   min?: number;
   values?: readonly string[];
 }
@@ -59,9 +60,11 @@ export const RULES: Record<string, Group> = {
   },
   monitoring: {
     enabled: { kind: 'boolean', default: true },
+    intervalMs: ms(30_000),
     historySize: count(1_000, 0),
     historyFile: { kind: 'boolean', default: false },
     historyArguments: { kind: 'enum', default: 'size', values: ['size', 'redacted', 'full'] },
+    rules: { kind: 'alert-rules', default: ALERT_RULES },
   },
   memory: {
     enabled: { kind: 'boolean', default: false },
@@ -145,7 +148,9 @@ export function checkGroup(
   refuseUnknown(object, [...Object.keys(rules), ...nested], path, refuse);
   for (const [key, rule] of Object.entries(rules)) {
     const given = object[key];
-    if (given !== undefined && !fits(rule, given))
+    if (given === undefined) continue;
+    if (rule.kind === 'alert-rules') checkRules(given, path ? `${path}.${key}` : key, refuse);
+    else if (!fits(rule, given))
       throw refuse(path ? `${path}.${key}` : key, `expected ${expected(rule)}, got ${show(given)}`);
   }
 }

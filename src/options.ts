@@ -1,5 +1,6 @@
 /** Knows every tuning option: its meaning, unit and default. What each may hold: option-rules.ts. */
 
+import type { AlertRule } from './alert-rules.js';
 import type { AuthOptions } from './auth-options.js';
 
 export interface ConnectionPoolOptions {
@@ -85,10 +86,12 @@ export interface ResultCacheOptions {
 
 export interface MonitoringOptions {
   /**
-   * Count calls, keep their history, and tell them to OpenTelemetry where an SDK is registered. Default true; off, nothing
+   * Count calls, keep their history, watch over services, and tell calls to OpenTelemetry where an SDK is registered. Default true; off, nothing
    * of this is done, and what was counted and kept stays.
    */
   enabled?: boolean;
+  /** How often the rules of alerts are asked while services are used. Milliseconds; default 30,000. */
+  intervalMs?: number;
   /** Calls that `history` keeps in memory. Default 1,000; 0: none. */
   historySize?: number;
   /**
@@ -101,6 +104,8 @@ export interface MonitoringOptions {
    * where their JSON has no more than 16 KiB. Default `'size'`.
    */
   historyArguments?: 'size' | 'redacted' | 'full';
+  /** When to tell of a service that does badly, in place of `ALERT_RULES`; `[]`: never. */
+  rules?: readonly AlertRule[];
 }
 
 /** What `store.memory` watches, and when it gives something up; see docs/memory.md. */
@@ -225,7 +230,7 @@ export interface ResolvedPerformance {
     readonly maxConcurrentCalls: number | undefined;
   };
   readonly resultCache: Readonly<Deep<ResultCacheOptions>>;
-  readonly monitoring: Readonly<Deep<MonitoringOptions>>;
+  readonly monitoring: Readonly<Required<MonitoringOptions>>;
   readonly memory: Readonly<Deep<MemoryOptions>>;
   readonly benchmark: Readonly<Deep<BenchmarkOptions>>;
 }

@@ -2,6 +2,7 @@
 
 import type { Outcome } from './call.js';
 import { badOption } from './call-options.js';
+import { exposedName } from './catalog/names.js';
 import type { HistoryEntry, HistoryFilter, Wanted } from './observe/history-entry.js';
 import { csvOf } from './observe/history-text.js';
 import { UsageCount, type UsageReport } from './observe/usage.js';
@@ -28,7 +29,7 @@ export interface UsageOptions extends HistoryFilter {
 }
 
 /** What of a scope its history needs. */
-type HistoryScope = Pick<ScopeParts, 'id' | 'history' | 'visible' | 'find'>;
+type HistoryScope = Pick<ScopeParts, 'id' | 'monitoring' | 'visible' | 'find'>;
 
 const FILTER_KEYS = ['service', 'tool', 'outcome', 'since', 'until', 'from'] as const;
 const OUTCOMES: readonly Outcome[] = ['ok', 'tool_error', 'failed', 'unknown', 'not_sent'];
@@ -76,24 +77,26 @@ export class History {
   }
 
   async *#entries(filter: HistoryQuery): AsyncGenerator<HistoryEntry> {
-    const { id, history, visible } = this.#scope;
-    const { from = 'memory' } = filter;
+    const { id, monitoring, visible } = this.#scope;
+    const { history } = monitoring();
+    const { from = 'memory', tool } = filter;
     if (from !== 'memory' && from !== 'file') throw badOption('from', '"memory" or "file"');
     const wanted = this.#wanted(filter);
-    const found = from === 'file' ? history().fileEntries(wanted) : history().entries(wanted);
+    if (tool !== undefined && typeof tool !== 'string') throw badOption('tool', 'the name of a tool');
+    const found = from === 'file' ? history.fileEntries(wanted) : history.entries(wanted);
     if (found === undefined) throw badOption('from', '"memory": this store has no stateDir, and so no file');
     // An agent knows its services by names of its own.
     const local = id === '' ? undefined : new Map([...visible()].map(([name, service]) => [service.name, name]));
     for await (const entry of found) {
       if (local) entry.service = local.get(entry.service) ?? entry.service;
-      yield entry;
+      // What a call was named by may not be known any more, but it follows from both names.
+      if (tool === undefined || entry.tool === tool || exposedName(entry.service, entry.tool) === tool) yield entry;
     }
   }
 
-  #wanted({ service, tool, outcome, since, until }: HistoryFilter): Wanted {
+  #wanted({ service, outcome, since, until }: HistoryFilter): Wanted {
     const { id, find } = this.#scope;
     if (service !== undefined && typeof service !== 'string') throw badOption('service', 'the name of a service');
-    if (tool !== undefined && typeof tool !== 'string') throw badOption('tool', 'the name of a tool');
     const outcomes = outcome === undefined ? undefined : ([outcome].flat() as Outcome[]);
     if (outcomes?.some((one) => !OUTCOMES.includes(one)))
       throw badOption('outcome', `of ${OUTCOMES.map((one) => `"${one}"`).join(', ')} one, or several in an array`);
@@ -101,7 +104,6 @@ export class History {
       scope: id === '' ? undefined : id,
       // One that is not there any more may have been called.
       service: service === undefined ? undefined : (find(service)?.name ?? service),
-      tool,
       outcomes: outcomes && new Set(outcomes),
       since: timeOf(since, 'since', Number.NEGATIVE_INFINITY),
       until: timeOf(until, 'until', Number.POSITIVE_INFINITY),

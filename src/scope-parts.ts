@@ -5,7 +5,7 @@ import type { Answers } from './asking.js';
 import type { Call } from './call.js';
 import { StoreError } from './errors.js';
 import type { Events } from './events.js';
-import type { CallHistory } from './observe/history.js';
+import type { Monitoring } from './monitoring.js';
 import type { CallSpan } from './observe/otel.js';
 import type { ResolvedPerformance } from './options.js';
 import type { Registry } from './registry.js';
@@ -29,7 +29,7 @@ export interface ScopeParts {
   registry: () => Registry;
   /** Throws `STORE_CLOSED` once the store is closing. */
   assertOpen: () => void;
-  history: () => CallHistory;
+  monitoring: () => Monitoring;
   /** Told of each call that has settled. */
   observe: (call: Call) => void;
   /** See `CallObservers`. */

@@ -31,6 +31,7 @@ import { clearCache } from './scope-cache.js';
 import { ScopeCalls } from './scope-calls.js';
 import { type ListOptions, ScopeCatalog, type ServiceProblem } from './scope-catalog.js';
 import { flowParts } from './scope-flow.js';
+import { type Health, healthIn } from './scope-health.js';
 import { History } from './scope-history.js';
 import { listAll, toolsLike } from './scope-lists.js';
 import type { ScopeParts } from './scope-parts.js';
@@ -83,7 +84,7 @@ export class Scope {
    */
   async batchCall(calls: readonly BatchCall[], options: BatchOptions = {}): Promise<BatchResult> {
     checkBatch(calls, options);
-    return batchCall(calls, options, this.#batchParts(options, this.#concurrency(options)));
+    return batchCall(calls, options, this.#batchParts(options));
   }
 
   /** The same, giving each entry with its `index` as it is finished. Who stops reading cancels the rest. */
@@ -92,7 +93,7 @@ export class Scope {
     options: BatchOptions = {},
   ): AsyncGenerator<BatchEntry & { index: number }, void, undefined> {
     checkBatch(calls, options);
-    return batchStream(calls, options, this.#batchParts(options, this.#concurrency(options)));
+    return batchStream(calls, options, this.#batchParts(options));
   }
 
   /**
@@ -154,6 +155,11 @@ export class Scope {
   /** A snapshot of one service. Starts nothing. @throws StoreError `SERVICE_UNKNOWN` */
   serviceInfo(name: string): ServiceInfo {
     return this.#services.info(name);
+  }
+
+  /** How well each visible service does, from its state and its calls of late, and this process. Starts nothing. */
+  health(): Health {
+    return healthIn(this.#parts);
   }
 
   /**
@@ -285,12 +291,9 @@ export class Scope {
     this.#catalog.forget(service);
   }
 
-  #concurrency({ concurrency }: BatchOptions): number {
-    return concurrency ?? this.#parts.callDefaults().batchConcurrency;
-  }
-
-  #batchParts(options: BatchOptions, concurrency: number): BatchParts {
-    const { clock, observeBatch } = this.#parts;
-    return { clock, concurrency, run: batchRunner(this.#calls, this.#parts, options), observe: observeBatch };
+  #batchParts(options: BatchOptions, concurrency = options.concurrency): BatchParts {
+    const { clock, observeBatch: observe, callDefaults } = this.#parts;
+    const run = batchRunner(this.#calls, this.#parts, options);
+    return { clock, concurrency: concurrency ?? callDefaults().batchConcurrency, run, observe };
   }
 }

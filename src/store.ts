@@ -21,6 +21,7 @@ import { StoreError } from './errors.js';
 import { EVENT_NAMES, Events, type Logger, type StoreEventName, type StoreEvents } from './events.js';
 import { MemoryMonitor } from './memory.js';
 import { Monitoring } from './monitoring.js';
+import type { Alerts } from './observe/alerts.js';
 import { Metrics } from './observe/metrics.js';
 import { Noise } from './observe/noise.js';
 import { bad, checkOpen, type OpenOptions } from './open-options.js';
@@ -50,6 +51,8 @@ export class MCPStore extends Scope {
   readonly metrics: Metrics;
   /** What memory is held, and what the store gives up above a threshold; see `performance.memory`. */
   readonly memory: MemoryMonitor;
+  /** What was told of services that do badly, and where it goes. */
+  readonly alerts: Alerts;
   readonly #services: Services;
   readonly #events: Events;
   readonly #clock: Clock;
@@ -104,7 +107,7 @@ export class MCPStore extends Scope {
       events,
       cache,
       assertOpen: () => this.#assertOpen(),
-      history: () => this.#monitoring.history,
+      monitoring: () => this.#monitoring,
       observe: (call) => this.#observe(call),
       trace: (call) => this.metrics.trace(call),
       observeBatch: (size) => this.metrics.addBatch(size),
@@ -152,6 +155,7 @@ export class MCPStore extends Scope {
     this.#monitoring = new Monitoring({
       ...{ clock, services, stateDir, logger: options.logger },
       options: resolved.options.monitoring,
+      onAlert: (alert) => events.emit('alert', alert),
     });
     this.memory = new MemoryMonitor(
       {
@@ -165,6 +169,7 @@ export class MCPStore extends Scope {
       },
       resolved.options.memory,
     );
+    this.alerts = this.#monitoring.alerts;
     this.auth = new SignIns(services, this.#keyring, options.onAuthorize, () => this.#assertOpen());
     this.#agents = new Agents(
       services,
@@ -362,6 +367,7 @@ export class MCPStore extends Scope {
     switch (event.type) {
       case 'state': {
         const { state, endpoint } = event;
+        this.#monitoring.stir();
         const error = 'reason' in state ? state.reason : undefined;
         this.#logger?.[error ? 'warn' : 'debug'](
           { service: name, endpoint, state: state.name, ...(error && { code: error.code }) },

@@ -22,6 +22,7 @@ export type EndpointState =
   | { readonly name: 'registered' }
   /** First connection under way; calls wait. `attempt` counts from 1. */
   | { readonly name: 'starting'; readonly attempt: number; readonly history: History }
+  /** `since`: calls have gone through without a break, degraded or not. */
   | { readonly name: 'ready'; readonly since: number; readonly history: History }
   /** In use, but its last call or health check failed. */
   | {
@@ -158,12 +159,12 @@ export function next(state: EndpointState, event: EndpointEvent, now: number): S
     case 'health_missed':
       if (state.name === 'degraded') return to({ ...state, misses: state.misses + 1, reason: event.error });
       if (state.name !== 'ready') return stay(state);
-      return to({ name: 'degraded', since: now, misses: 1, reason: event.error, history: state.history });
+      return to({ name: 'degraded', since: state.since, misses: 1, reason: event.error, history: state.history });
     case 'health_ok':
       if (state.name !== 'degraded' || state.misses === 0) return stay(state);
       return state.history.calls.length > 0
         ? to({ ...state, misses: 0 })
-        : to({ name: 'ready', since: now, history: state.history });
+        : to({ name: 'ready', since: state.since, history: state.history });
     case 'due':
       return due(state);
   }
@@ -285,7 +286,7 @@ function callOk(
     if (!connected) return state.busy ? stay(state) : to({ name: 'registered' });
     return to({ name: 'ready', since: now, history: { ...history, backAt: now } });
   }
-  if (state.name === 'degraded') return to({ name: 'ready', since: now, history });
+  if (state.name === 'degraded') return to({ name: 'ready', since: state.since, history });
   const news = state.history.calls.length > 0 || (own && state.history.starts.length > 0);
   if (state.name === 'ready' && news) return to({ ...state, history });
   return stay(state);
@@ -307,7 +308,7 @@ function callFailed(state: EndpointState, event: Extract<EndpointEvent, { type: 
   if (state.name === 'ready' || state.name === 'degraded')
     return to({
       name: 'degraded',
-      since: state.name === 'degraded' ? state.since : now,
+      since: state.since,
       misses: state.name === 'degraded' ? state.misses : 0,
       reason: event.error,
       history: remembered,

@@ -14,7 +14,7 @@ export interface HistoryEntry extends Omit<CallRecord, 'startedAt'> {
 export interface HistoryFilter {
   /** Name of a service, within the scope. */
   service?: string;
-  /** The server's own name of a tool, or the MCP method of what is no tool call. */
+  /** `service__tool`, the server's own name of a tool, or the MCP method of what is no tool call. */
   tool?: string;
   outcome?: Outcome | readonly Outcome[];
   /** Calls that began at this time or later. */
@@ -32,7 +32,6 @@ export interface HistoryFilter {
 export interface Wanted {
   scope: string | undefined;
   service: string | undefined;
-  tool: string | undefined;
   outcomes: ReadonlySet<Outcome> | undefined;
   since: number;
   until: number;
@@ -50,16 +49,11 @@ export class Kept {
 }
 
 /** Is it one of those that are wanted? */
-export function fits(
-  of: Pick<CallRecord, 'scope' | 'service' | 'tool' | 'outcome'>,
-  at: number,
-  wanted: Wanted,
-): boolean {
-  const { scope, service, tool, outcomes, since, until } = wanted;
+export function fits(of: Pick<CallRecord, 'scope' | 'service' | 'outcome'>, at: number, wanted: Wanted): boolean {
+  const { scope, service, outcomes, since, until } = wanted;
   return (
     (scope === undefined || of.scope === scope) &&
     (service === undefined || of.service === service) &&
-    (tool === undefined || of.tool === tool) &&
     (outcomes === undefined || outcomes.has(of.outcome)) &&
     at >= since &&
     at < until

