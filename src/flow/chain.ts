@@ -124,6 +124,8 @@ export class Chain<Input, Results> {
 
   /** What was laid, and the part after it. */
   #extended(laid: Laid, part: unknown): Laid {
+    if (part instanceof Chain)
+      throw refuseFlow('chain', 'a part is a step, or a function such as (chain) => chain.step(…)');
     if (typeof part !== 'function') return withStep(laid, part);
     const given = new Chain<Input, Results>(this.#parts, laid);
     const end: unknown = part(given);

@@ -51,13 +51,16 @@ function mayRepeat({ code, executed }: StoreError): boolean {
 export class StepRun {
   readonly #step: Step;
   readonly #state: FlowState;
+  readonly #all: FlowState;
   readonly #parts: FlowParts;
   #attempts = 0;
   #executed: Executed = 'no';
 
-  constructor(step: Step, state: FlowState, parts: FlowParts) {
+  /** @param all - as `state`, with the results of every step that is over; see `OfState` */
+  constructor(step: Step, state: FlowState, all: FlowState, parts: FlowParts) {
     this.#step = step;
     this.#state = state;
+    this.#all = all;
     this.#parts = parts;
   }
 
@@ -95,7 +98,7 @@ export class StepRun {
 
   async #result(): Promise<unknown> {
     const { arguments: fill, transform } = this.#step;
-    const args = fill && (await this.#own('arguments', () => fill(this.#state)));
+    const args = fill && (await this.#own('arguments', () => fill(this.#state, this.#all)));
     const result = await this.#call(args as Record<string, unknown> | undefined);
     return transform ? this.#own('transform', () => transform(result as never, this.#state)) : result;
   }

@@ -12,7 +12,8 @@ import type { FlowEntry, FlowResult, FlowRunOptions, FlowState, StepStatus } fro
 export class Run {
   readonly #graph: Graph;
   readonly #parts: FlowParts;
-  readonly #input: unknown;
+  /** What data of the flow may refer to. */
+  readonly #all: FlowState;
   readonly #options: FlowRunOptions;
   readonly #abort = new AbortController();
   readonly #conditions = new Map<Condition, Promise<boolean>>();
@@ -29,7 +30,7 @@ export class Run {
   constructor(graph: Graph, parts: FlowParts, input: unknown, options: FlowRunOptions) {
     this.#graph = graph;
     this.#parts = parts;
-    this.#input = input;
+    this.#all = { input, results: {}, signal: this.#abort.signal };
     this.#options = options;
     this.#unmet = graph.needs.map((needs) => needs.length);
     this.#ready = [...graph.levels[0]!];
@@ -75,9 +76,10 @@ export class Run {
     const { clock } = this.#parts;
     const since = clock.now();
     const step = this.#graph.steps[index]!;
-    const outcome = await new StepRun(step, this.#stateOf(index), this.#parts).go(this.#holds);
+    const outcome = await new StepRun(step, this.#stateOf(index), this.#all, this.#parts).go(this.#holds);
     this.#running.delete(index);
     this.#outcomes[index] = { ...outcome, durationMs: clock.now() - since };
+    if ('result' in outcome) this.#all.results[step.name] = outcome.result;
     if (outcome.status === 'failed') this.#stop(outcome.error!, step.name);
     this.#tell(index);
     for (const next of this.#graph.dependents[index]!) if (--this.#unmet[next]! === 0) this.#ready.push(next);
@@ -103,7 +105,7 @@ export class Run {
   readonly #holds = (condition: Condition, state: FlowState): Promise<boolean> => {
     let answer = this.#conditions.get(condition);
     if (answer === undefined) {
-      answer = (async () => condition.holds(state))();
+      answer = (async () => condition.holds(state, this.#all))();
       this.#conditions.set(condition, answer);
     }
     return answer;
@@ -113,8 +115,7 @@ export class Run {
     const resultsOf = (): Record<string, unknown> => this.#resultsFor(index);
     let results: Record<string, unknown> | undefined;
     return {
-      input: this.#input,
-      signal: this.#abort.signal,
+      ...this.#all,
       get results() {
         results ??= resultsOf();
         return results;
@@ -141,10 +142,9 @@ export class Run {
 
   /** What a step is sure to look for in the input has to be there before anything runs. */
   #checkInput(): void {
-    const state: FlowState = { input: this.#input, results: {}, signal: this.#abort.signal };
     for (const { gates, fallback, references } of this.#graph.steps)
       if (gates.length === 0 && fallback === undefined)
-        for (const reference of references) if (reference.step === undefined) reference.value(state);
+        for (const reference of references) if (reference.step === undefined) reference.value(this.#all);
   }
 
   #timeout(timeoutMs: number): StoreError {

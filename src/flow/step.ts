@@ -1,15 +1,21 @@
-/** Knows one step of a flow: checks what was given for it, and turns data into functions of the run's state. */
+/** Knows one step of a flow: checks what was given for it, and turns data into functions of the run's results. */
 
 import { asObject, refuseUnknown } from '../option-rules.js';
 import type { FlowState, StepRetry } from './steps.js';
 import { Comparison, type Reference, refuseFlow, Template } from './template.js';
+
+/**
+ * Made of what its author gave. A function of his sees `state`, the results of what its step needs; data is looked up in
+ * `all` results, among which those that it refers to are needed, too.
+ */
+export type OfState<T> = (state: FlowState, all: FlowState) => T;
 
 /** A condition of a step, or of all the steps of a branch. */
 export class Condition {
   readonly references: readonly Reference[];
   /** What a plan shows. */
   readonly text: string;
-  readonly holds: (state: FlowState) => boolean | Promise<boolean>;
+  readonly holds: OfState<boolean | Promise<boolean>>;
 
   constructor(when: unknown, path: string) {
     if (typeof when === 'function') {
@@ -25,7 +31,7 @@ export class Condition {
     const comparison = new Comparison(when, path);
     this.references = [comparison.reference];
     this.text = String(comparison);
-    this.holds = (state) => comparison.holds(state);
+    this.holds = (_, all) => comparison.holds(all);
   }
 }
 
@@ -46,7 +52,7 @@ export interface Step {
   readonly gates: readonly Gate[];
   /** References of its arguments. */
   readonly references: readonly Reference[];
-  readonly arguments: ((state: FlowState) => unknown) | undefined;
+  readonly arguments: OfState<unknown> | undefined;
   readonly transform: ((result: never, state: FlowState) => unknown) | undefined;
   readonly retry: Required<StepRetry>;
   readonly fallback: unknown;
@@ -107,7 +113,7 @@ function argumentsOf(given: unknown, path: string): { references: readonly Refer
   if (given === undefined) return { references: [], fill: undefined };
   if (typeof given === 'function') return { references: [], fill: given as NonNullable<Step['arguments']> };
   const template = new Template(asObject(given, path, refuseFlow), path);
-  return { references: template.references, fill: (state) => template.fill(state) };
+  return { references: template.references, fill: (_, all) => template.fill(all) };
 }
 
 function retryOf(given: unknown, path: string): Required<StepRetry> {

@@ -1,7 +1,8 @@
-/** What a server asks during `mcpstore call` reaches the person at the terminal, who may answer, decline or cancel. */
+/** What a server asks during `mcpstore call` and `run` reaches the person at the terminal, who may answer, decline or cancel. */
 
+import { writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { configOf, json, run, useCommandLine } from '../support/command-line.js';
+import { configOf, inFolder, json, run, useCommandLine } from '../support/command-line.js';
 import { scripted } from '../support/harness.js';
 import { hasTerminal, onTerminal, type Terminal } from '../support/terminal.js';
 import { until } from '../support/waiting.js';
@@ -84,6 +85,19 @@ describe.skipIf(!hasTerminal)('on a terminal', () => {
     await answers(terminal, [CHOICE, typed]);
     expect(await terminal.ended).toBe(0);
     expect(terminal.shown).toContain(JSON.stringify({ result: { action } }));
+  });
+
+  it('the steps of a flow ask one after the other', async () => {
+    const ask = (message: string): object => ({
+      tool: 's__ask',
+      arguments: { method: 'elicitation/create', params: { ...FORM, message } },
+    });
+    writeFileSync(inFolder('flow.json'), JSON.stringify({ a: ask('First'), b: ask('Second') }));
+    const terminal = onTerminal(['run', 'flow.json', ...configOf({ s: scripted() })]);
+    await answers(terminal, [CHOICE, 'n'], [CHOICE, 'c']);
+    expect(await terminal.ended).toBe(0);
+    for (const action of ['decline', 'cancel'])
+      expect(terminal.shown).toContain(JSON.stringify({ result: { action } }));
   });
 
   it('a page is shown with its host, and not opened', async () => {

@@ -163,7 +163,7 @@ describe('a chain', () => {
       [() => store.chain().step('x', {}, { as: 'a' }).step('y', {}, { as: 'a' }), 'a: there are two steps'],
       [() => store.chain().parallel([]), 'parallel: expected an array of steps'],
       [() => store.chain().parallel([step, step]), 'a: there are two steps'],
-      [() => store.chain().parallel([store.chain() as never]), 'step1.tool: expected the name of a tool'],
+      [() => store.chain().parallel([store.chain() as never]), 'chain: a part is a step, or a function'],
       [() => store.chain().parallel([() => store.chain()]), 'chain: a function has to return the chain'],
       [() => store.chain().branch(true as never, step), 'branch.when: expected an object'],
       [() => store.chain().branch({ $from: 'input' } as never, step), 'branch.when: expected { $from } with one of'],
