@@ -63,7 +63,7 @@ export type MemoryEvent =
       released: { entries: number; bytes: number; connections: number };
       before: MemorySample;
     }
-  /** What came of it. `collected: false`: V8 has not collected for ten intervals, so nothing could be seen. */
+  /** What came of it. `collected: false`: V8 has not collected for ten intervals, so nothing can be seen of it yet. */
   | {
       type: 'effect';
       step: MemoryStep;

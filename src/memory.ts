@@ -25,7 +25,7 @@ const KEPT = 100;
 const SUMMARIZED = 10;
 /** Between two steps. */
 const COOL_INTERVALS = 2;
-/** A step is judged without a collection after so long: a program that rests may have none. */
+/** Without a collection a step is judged by what it let go after so long: a program that rests may have none. */
 const JUDGED_INTERVALS = 10;
 
 export interface MemoryParts {
@@ -68,6 +68,8 @@ export class MemoryMonitor {
   #pressure = CALM;
   /** The last step, until it is judged. */
   #open: { step: MemoryStep; before: MemorySample; at: number } | undefined;
+  /** Bytes of results that were let go, as JSON, and not collected yet. In MiB. */
+  #garbageMb = 0;
   #warned = false;
   #closed = false;
 
@@ -199,9 +201,10 @@ export class MemoryMonitor {
     const { clock, collection } = this.#parts;
     const { thresholdMb, intervalMs } = this.#options;
     const now = clock.now();
+    const collected = collection.done;
+    if (collected) this.#garbageMb = 0;
     if (this.#open) {
       const { step, before, at } = this.#open;
-      const collected = collection.done;
       if (collected || now - at >= JUDGED_INTERVALS * intervalMs) {
         this.#open = undefined;
         const freedMb = Math.round((before.usedMb - sample.usedMb) * 100) / 100;
@@ -209,9 +212,10 @@ export class MemoryMonitor {
       }
     }
     const judged = this.#open === undefined;
+    const usedMb = sample.usedMb - this.#garbageMb;
     // A listener may have switched it off.
     while (this.#options.enabled) {
-      const { pressure, step, news } = nextStep(this.#pressure, { now, usedMb: sample.usedMb, thresholdMb, judged });
+      const { pressure, step, news } = nextStep(this.#pressure, { now, usedMb, thresholdMb, judged });
       this.#pressure = pressure;
       if (news) this.#tell({ type: news, sample });
       if (step === undefined) return;
@@ -220,6 +224,7 @@ export class MemoryMonitor {
       if (released.entries + released.connections === 0) continue;
       this.#pressure = cooled(pressure, now + COOL_INTERVALS * intervalMs);
       this.#open = { step, before: sample, at: now };
+      this.#garbageMb += released.bytes / (1024 * 1024);
       collection.await();
       this.#steps[step]++;
       this.#tell({ type: 'step', step, released, before: sample });

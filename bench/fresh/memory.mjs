@@ -38,16 +38,21 @@ async function fullCache({ MCPStore }, { workMs, headroomMb }) {
   for (let n = 0; n < 1_023; n++) await store.callTool('bench__payload', { bytes: 65_536 - n });
   const full = await at();
   const told = [];
-  store.on('memory', (event) => told.push('step' in event ? `${event.type} ${event.step}` : event.type));
+  store.on('memory', ({ type, step, collected }) => told.push({ type, step, collected }));
   const thresholdMb = Math.round(empty.usedMb + headroomMb);
-  if (bounded) await store.memory.start({ thresholdMb, intervalMs: 250 });
+  if (bounded) await store.memory.start({ thresholdMb, intervalMs: 1_000 });
   const end = performance.now() + workMs;
-  const text = 'x'.repeat(8_192);
+  // As programs do, it keeps the last answers for a while.
+  const text = 'x'.repeat(262_144);
+  let recent = [];
   const tally = await calling(
-    () => store.callTool('other__echo', { text }),
+    async (n) => {
+      recent[n % 50] = await store.callTool('other__echo', { text });
+    },
     4,
     () => performance.now() > end,
   );
+  recent = [];
   store.memory.stop();
   const after = await at();
   await store.close();

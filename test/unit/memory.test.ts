@@ -232,6 +232,26 @@ describe('above the threshold', () => {
     expect(told()[2]).toEqual(['step', 'clear']);
   });
 
+  it('counts what was let go and not collected yet as free, until it is cached anew', async () => {
+    const { clock, world, told } = bench({ enabled: true });
+    Object.assign(world, { usedMb: 520, cached: 200 * MB });
+    await clock.advance(10 * INTERVAL_MS);
+    // 520 − 100 are below nine tenths of 500.
+    expect(told()).toEqual([['step', 'trim'], ['effect', 'trim'], 'relieved']);
+    await clock.advance(50 * INTERVAL_MS);
+    expect([told().length, world.cached]).toEqual([3, 100 * MB]);
+    Object.assign(world, { usedMb: 605, cached: 200 * MB });
+    await clock.advance(INTERVAL_MS);
+    expect(told()[3]).toEqual(['step', 'trim']);
+    // Collected: nothing stands for what is gone any more.
+    Object.assign(world, { usedMb: 501, collected: true });
+    await clock.advance(2 * INTERVAL_MS);
+    expect(told().slice(4)).toEqual([
+      ['effect', 'trim'],
+      ['step', 'clear'],
+    ]);
+  });
+
   it('passes over what has nothing to give, and says once that nothing is left', async () => {
     const { clock, world, told, memory } = bench({ enabled: true });
     world.usedMb = 600;
