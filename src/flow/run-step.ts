@@ -7,6 +7,7 @@ import type { CallToolResult } from '../call.js';
 import { asError, type Executed, isStoreError, StoreError } from '../errors.js';
 import type { Condition, Step } from './step.js';
 import type { FlowEntry, FlowRunOptions, FlowState } from './steps.js';
+import { copied } from './template.js';
 
 /** What a flow needs of the scope that it runs in. */
 export interface FlowParts {
@@ -90,8 +91,11 @@ export class StepRun {
     } catch (thrown) {
       if (fallback === undefined || this.#state.signal.aborted) throw thrown;
       const error = thrown as StoreError;
+      // Each run its own: whoever gets a result may change it.
       const result =
-        typeof fallback === 'function' ? await this.#own('fallback', () => fallback(error, this.#state)) : fallback;
+        typeof fallback === 'function'
+          ? await this.#own('fallback', () => fallback(error, this.#state))
+          : copied(fallback, 'fallback');
       return this.#over('fallback', { result, error });
     }
   }

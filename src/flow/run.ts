@@ -88,8 +88,11 @@ export class Run {
 
   /** Begins nothing more and cancels what runs. The first reason counts. */
   #stop(why: StoreError, step?: string): void {
-    this.#stopped ??= { why, ...(step !== undefined && { step }) };
-    this.#abort.abort(this.#stopped.why);
+    if (this.#stopped) return;
+    this.#stopped = { why, ...(step !== undefined && { step }) };
+    // What waits ends with the reason: the error of another step is not its own.
+    const reason = step === undefined ? why : new StoreError('CANCELLED', `the step ${step} failed`, { cause: why });
+    this.#abort.abort(reason);
   }
 
   #tell(index: number): void {

@@ -2,7 +2,7 @@
 
 import { asObject, refuseUnknown } from '../option-rules.js';
 import type { FlowState, StepRetry } from './steps.js';
-import { Comparison, type Reference, refuseFlow, Template } from './template.js';
+import { Comparison, copied, type Reference, refuseFlow, Template } from './template.js';
 
 /**
  * Made of what its author gave. A function of his sees `state`, the results of what its step needs; data is looked up in
@@ -105,7 +105,7 @@ export function stepOf(
     arguments: fill,
     transform: transform as Step['transform'],
     retry: retryOf(object['retry'], `${name}.retry`),
-    fallback: object['fallback'],
+    fallback: copied(object['fallback'], `${name}.fallback`),
   };
 }
 

@@ -1,6 +1,6 @@
 /** Knows how data refers to the input and to earlier results: `{ $from: path }`, `{ $join: [...] }`, and conditions. */
 
-import { isDeepStrictEqual } from 'node:util';
+import { inspect, isDeepStrictEqual } from 'node:util';
 import { nearest } from '../_util/nearest.js';
 import { type CallToolResult, textOf } from '../call.js';
 import { StoreError } from '../errors.js';
@@ -113,13 +113,32 @@ class Joined {
   }
 }
 
+/**
+ * A copy of plain data; anything else in it, such as a Date, is the caller's own.
+ * @param instead - what stands in for an object; undefined: its copy
+ * @throws StoreError `FLOW_INVALID`
+ */
+export function copied(
+  value: unknown,
+  path: string,
+  instead: (plain: object, path: string) => unknown = () => undefined,
+  depth = 0,
+): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (depth > MAX_DEPTH) throw refuseFlow(path, `nested deeper than ${MAX_DEPTH}, or contains itself`);
+  const below = (key: string | number, item: unknown): unknown => copied(item, `${path}.${key}`, instead, depth + 1);
+  if (Array.isArray(value)) return value.map((item, i) => below(i, item));
+  if (!isPlain(value)) return value;
+  return instead(value, path) ?? record(Object.entries(value).map(([key, item]) => [key, below(key, item)]));
+}
+
 /** Data with its references found; a copy, so that whoever gave it may change his own. */
 export class Template {
   readonly references: Reference[] = [];
   readonly #root: unknown;
 
   constructor(value: unknown, path: string) {
-    this.#root = this.#read(value, path, 0);
+    this.#root = copied(value, path, (plain, at) => this.#referring(plain, at));
   }
 
   /** The data of one run, nothing of which another run shares but the values that it refers to. */
@@ -127,17 +146,12 @@ export class Template {
     return filled(this.#root, state);
   }
 
-  #read(value: unknown, path: string, depth: number): unknown {
-    if (typeof value !== 'object' || value === null) return value;
-    if (depth > MAX_DEPTH) throw refuseFlow(path, `nested deeper than ${MAX_DEPTH}, or contains itself`);
-    if (Array.isArray(value)) return value.map((item, i) => this.#read(item, `${path}.${i}`, depth + 1));
-    // Dates and the like are the caller's.
-    if (!isPlain(value)) return value;
-    const entries = Object.entries(value);
+  #referring(plain: object, path: string): Reference | Joined | undefined {
+    const entries = Object.entries(plain);
     const [key, only] = entries.length === 1 ? entries[0]! : [];
     if (key === '$from') return this.#refer(only, `${path}.$from`);
     if (key === '$join') return this.#join(only, `${path}.$join`);
-    return record(entries.map(([name, item]) => [name, this.#read(item, `${path}.${name}`, depth + 1)]));
+    return undefined;
   }
 
   #refer(from: unknown, path: string): Reference {
@@ -197,7 +211,7 @@ export class Comparison {
       if (operator === 'exists') return exists === wanted;
       return (exists && isDeepStrictEqual(found, wanted)) === (operator === 'equals');
     };
-    this.#text = `${this.reference} ${operator} ${JSON.stringify(wanted)}`;
+    this.#text = `${this.reference} ${operator} ${shown(wanted)}`;
   }
 
   holds(state: FlowState): boolean {
@@ -206,5 +220,14 @@ export class Comparison {
 
   toString(): string {
     return this.#text;
+  }
+}
+
+/** As JSON, or as Node shows it where JSON has no way to say it. */
+function shown(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? 'undefined';
+  } catch {
+    return inspect(value, { breakLength: Number.POSITIVE_INFINITY });
   }
 }

@@ -330,6 +330,26 @@ describe('a workflow', () => {
     expect(server.called).toEqual([]);
   });
 
+  it('shows a condition on whatever it compares with, also what JSON cannot say', async () => {
+    const { store, done } = await bench();
+    const step = (equals: unknown) => ({ tool: 's__echo', when: { $from: 'input.n', equals } });
+    const loop: { self?: unknown } = {};
+    loop.self = loop;
+    const flow = store.workflow({ big: step(10n), loop: step(loop), none: step(undefined) });
+    expect(
+      flow
+        .plan()
+        .levels.flat()
+        .map(({ when }) => when),
+    ).toEqual([
+      ['input.n equals 10n'],
+      ['input.n equals <ref *1> { self: [Circular *1] }'],
+      ['input.n equals undefined'],
+    ]);
+    const { steps } = await done(flow.run({ input: { n: 10n } }));
+    expect(Object.values(steps).map(({ status }) => status)).toEqual(['ok', 'skipped', 'skipped']);
+  });
+
   it('is a verb of each agent’s view, whose steps are its calls', async () => {
     const { store, done, clock } = await bench();
     const agent = store.forAgent('ada', { services: ['s'] });
@@ -385,6 +405,19 @@ describe('a step that fails', () => {
     expect(server.running).toBe(0);
     expect(JSON.stringify(await error)).not.toContain('done"}');
     expect(Object.keys(await error)).not.toContain('flow');
+  });
+
+  it('cancels what waits, which has not failed itself', async () => {
+    const { store, done } = await bench();
+    const flow = store.workflow({
+      fails: { tool: 's__fails' },
+      hangs: { tool: 's__echo', arguments: () => new Promise<never>(() => {}) },
+      pauses: { tool: 's__fails', retry: 9 },
+    });
+    const { flow: so } = await failed(done(flow.run()));
+    const cancelled = { status: 'cancelled', error: { code: 'CANCELLED', message: 'the step fails failed' } };
+    expect(so!.steps).toMatchObject({ fails: { status: 'failed' }, hangs: cancelled, pauses: cancelled });
+    expect((so!.steps['hangs']!.error!.cause as StoreError).code).toBe('TOOL_ERROR');
   });
 
   it('says `executed` of the whole run', async () => {
@@ -454,6 +487,20 @@ describe('a step that fails', () => {
     const never = watch(store.chain().step('s__nope', {}, { retry: 5 }).run());
     await clock.advance(1);
     expect(never.error).toMatchObject({ code: 'TOOL_UNKNOWN', executed: 'no' });
+  });
+
+  it('gives each run a fallback value of its own', async () => {
+    const { store, done } = await bench();
+    const found = { items: [] as string[] };
+    const flow = store.workflow({ a: { tool: 's__fails', fallback: found } });
+    const first = await done(flow.run());
+    (first.results.a as typeof found).items.push('of one caller');
+    found.items.push('changed later');
+    expect((await done(flow.run())).results.a).toEqual({ items: [] });
+    const loop: { self?: unknown } = {};
+    loop.self = loop;
+    const error = thrown(() => store.workflow({ a: { tool: 's__fails', fallback: loop } }));
+    expect(error).toMatchObject({ code: 'FLOW_INVALID', message: expect.stringContaining('a.fallback.self') });
   });
 
   it('has a fallback: a value, or a function of the error', async () => {
