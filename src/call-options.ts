@@ -75,7 +75,6 @@ export function checkCallOptions(options: CallToolOptions): void {
   if (options.onSampling !== undefined || options.onElicitation !== undefined) checkHandlers(options);
 }
 
-/** The same for requests that are no tool calls. */
 /** What every request takes. */
 function checkBounds({ timeoutMs, signal, onProgress }: RequestLimits): void {
   checkTimeout(timeoutMs);
@@ -83,6 +82,7 @@ function checkBounds({ timeoutMs, signal, onProgress }: RequestLimits): void {
   if (onProgress !== undefined && typeof onProgress !== 'function') throw badOption('onProgress', 'a function');
 }
 
+/** The same as `checkCallOptions` for requests that are no tool calls. */
 export function checkLimits(limits: RequestLimits): void {
   refuseUnknown(limits as Record<string, unknown>, LIMITS_KNOWN, '');
   checkBounds(limits);

@@ -2,6 +2,7 @@
 
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../_util/clock.js';
+import { frozenSize } from '../_util/frozen.js';
 import { WaitQueue } from '../_util/wait-queue.js';
 import type { Call, CallResult, Handler } from '../call.js';
 import { isStoreError, StoreError } from '../errors.js';
@@ -64,6 +65,8 @@ export class ResultCache {
   #evictions = 0;
   /** Who wants every call to reach its server. */
   #suspended = 0;
+  /** When results were last dropped by `clear`, in monotonic milliseconds. */
+  #clearedAt = Number.NEGATIVE_INFINITY;
 
   constructor(bounds: CacheBounds, clock: Clock) {
     this.#clock = clock;
@@ -107,6 +110,7 @@ export class ResultCache {
 
   /** Drops what `filter` names; returns how many. */
   clear(filter: CacheFilter & { scope?: string } = {}): number {
+    this.#clearedAt = this.#clock.now();
     const named = ({ scope, service, tool }: Entry | Flight): boolean =>
       (filter.scope === undefined || filter.scope === scope) &&
       (filter.service === undefined || filter.service === service) &&
@@ -135,12 +139,14 @@ export class ResultCache {
 
   /**
    * Keeps the result of a call that went well as its last good one, in place of the one before. What may not be stored,
-   * such as a failed result or that of a call with `meta`, is not kept here either.
+   * such as a failed result or that of a call with `meta`, is not kept here either; nor is what was asked for before
+   * somebody cleared the cache.
    */
   keep(call: Call, result: CallResult): void {
-    const { scope, service, tool, cache, asked } = call.record;
+    const { scope, service, tool, cache, asked, startedAt } = call.record;
     const key = this.#keyOf(call);
-    if (key === undefined || asked > 0 || cache === 'hit' || cache === 'joined') return;
+    if (key === undefined || startedAt < this.#clearedAt) return;
+    if (asked > 0 || cache === 'hit' || cache === 'joined') return;
     const bytes = frozenSize(result);
     if (bytes === undefined || !storable(result, bytes)) return;
     this.#entries.set(lastKey(key), { result, scope, service, tool, bytes, lastAt: this.#clock.now() }, { ttl: 0 });
@@ -278,22 +284,4 @@ function storable(result: CallResult, bytes: number): boolean {
 /** No key of a call that is answered from here: those begin with a number. */
 function lastKey(key: string): string {
   return `last ${key}`;
-}
-
-/** Freezes it and tells its bytes; undefined where it is nested too deeply to be kept. */
-function frozenSize(result: CallResult): number | undefined {
-  try {
-    return Buffer.byteLength(JSON.stringify(freeze(result)));
-  } catch (error) {
-    if (error instanceof RangeError) return undefined;
-    throw error;
-  }
-}
-
-/** Deeply: what several callers share, none of them can change. */
-function freeze<T>(value: T): T {
-  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
-  Object.freeze(value);
-  for (const key in value) freeze(value[key]);
-  return value;
 }

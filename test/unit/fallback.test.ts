@@ -134,6 +134,17 @@ describe('the last good result', () => {
     expect(await failure(store.callTool('a__get'))).toMatchObject(fails('SERVICE_DOWN'));
   });
 
+  it('is not kept of a call that was under way when somebody cleared the cache', async () => {
+    const { a, clock, store } = await world({ fallback: 'cached' });
+    a.tools['get'] = { delayMs: 1_000 };
+    const call = store.callTool('a__get');
+    await clock.advance(500);
+    store.clearCache();
+    await clock.advance(500);
+    await call;
+    expect(store.stats().cache.entries).toBe(0);
+  });
+
   it('is kept within the bounds of the result cache, the least used goes first', async () => {
     const { store, down } = await world({ fallback: 'cached' }, { ...PERFORMANCE, resultCache: { maxEntries: 10 } });
     for (let id = 0; id < 100; id++) await store.callTool('a__get', { id });
