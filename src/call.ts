@@ -133,6 +133,11 @@ export interface Call {
   /** Everything of the cache key but the arguments; empty where nothing may be cached. */
   readonly cachePrefix: string;
   readonly record: CallRecord;
+  /**
+   * The same without the secrets of its service, also where that has another definition by now. Undefined for what
+   * nobody's call is.
+   */
+  redacted?<T>(said: T): T;
 }
 
 /**

@@ -58,6 +58,7 @@ export class ServiceCall implements Call {
   readonly readOnly: boolean;
   readonly cachePrefix: string;
   readonly record: CallRecord;
+  readonly service: Service;
   trace: Call['trace'] = undefined;
 
   constructor(service: Service, spec: CallSpec, limits: RequestLimits | undefined) {
@@ -80,6 +81,11 @@ export class ServiceCall implements Call {
     this.readOnly = spec.readOnly;
     this.cachePrefix = spec.cachePrefix;
     this.record = new NewRecord(spec.scope, service.name, spec.tool, spec.since);
+    this.service = service;
+  }
+
+  redacted<T>(said: T): T {
+    return this.service.redacted(said);
   }
 }
 

@@ -53,7 +53,7 @@ export class Monitoring {
       clock,
       options,
       folder: stateDir === null ? undefined : join(stateDir, 'history'),
-      redact: (name, args) => services.get(name)?.redacted(maskedByName(args)),
+      redact: (call, args) => call.redacted?.(maskedByName(args)),
       onProblem: ({ message }) =>
         logger?.error({ error: message }, 'calls cannot be written to the history file, and are left out there'),
     });

@@ -101,7 +101,7 @@ export interface MonitoringOptions {
   /**
    * What is kept of a call's arguments. `'size'`: their size alone. `'redacted'`: also themselves, without the secrets of
    * the service's configuration and without what stands under the name of a secret. `'full'`: as they are. Both only
-   * where their JSON has no more than 16 KiB. Default `'size'`.
+   * where their JSON has no more than 16 KiB and 64 levels. Default `'size'`.
    */
   historyArguments?: 'size' | 'redacted' | 'full';
   /** When to tell of a service that does badly, in place of `ALERT_RULES`; `[]`: never. */

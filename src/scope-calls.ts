@@ -1,6 +1,14 @@
 /** Knows how a scope's calls begin: a name becomes a tool, arguments and options become one call on its service's path. */
 
-import { type Call, type CallRecord, type CallResult, type CallToolResult, type Handler, textOf } from './call.js';
+import {
+  type Call,
+  type CallRecord,
+  type CallResult,
+  type CallToolResult,
+  fallbackOf,
+  type Handler,
+  textOf,
+} from './call.js';
 import {
   badOption,
   type CallToolOptions,
@@ -72,7 +80,7 @@ export class ScopeCalls {
             ? await runCall(call, service.handleFor(this.#parts.id), this.#parts)
             : await this.#withFallback(call, service, facts.fallbacks, options, noList)
         ) as CallToolResult;
-        if (options?.throwOnToolError && result.isError) throw toolError(service.redacted(result), call);
+        if (options?.throwOnToolError && result.isError) throw toolError(this.#redacted(result, call, service), call);
         return result;
       } catch (error) {
         // Its headers did not fit its body: the definition that they were made from is out of date.
@@ -86,6 +94,12 @@ export class ScopeCalls {
       await this.#catalog.list({ service: tool.local, refresh: 'always', timeoutMs, ...(signal && { signal }) });
       tool = await this.#resolve(name, options, deadline);
     }
+  }
+
+  /** A result for an error: without the secrets of the service, nor of the one that answered in its place. */
+  #redacted(result: CallToolResult, { record }: Call, service: Service): CallToolResult {
+    const other = record.fallback === 'service' ? this.#parts.find(fallbackOf(result)!.service!) : undefined;
+    return service.redacted(other?.redacted(result) ?? result);
   }
 
   /** @param noList - why its service could not be asked at all */

@@ -6,7 +6,7 @@ import type { CallRecord, Outcome } from '../call.js';
 export interface HistoryEntry extends Omit<CallRecord, 'startedAt'> {
   /** When it began, by the wall clock, since the epoch. */
   at: number;
-  /** The arguments, where `historyArguments` says that they are kept, and their JSON has no more than 16 KiB. */
+  /** The arguments, where `historyArguments` says that they are kept, and their JSON has no more than 16 KiB and 64 levels. */
   arguments?: unknown;
 }
 

@@ -83,7 +83,8 @@ export class HistoryFile {
       const text = this.#nextText();
       try {
         await this.#append(text);
-        this.#troubled = false;
+        // Where calls are still faster than the disk, the trouble goes on.
+        if (this.#waiting.length === 0) this.#troubled = false;
       } catch (error) {
         // Tried again it might be there twice: what could not be written is left out.
         this.#problem(error as Error);

@@ -14,22 +14,23 @@ export interface HistoryParts {
   options: Options;
   /** Where the file is; undefined: nothing is written. */
   folder: string | undefined;
-  /** Arguments of a call of that service without secrets; undefined where that cannot be told. */
-  redact: (service: string, args: unknown) => unknown;
+  /** A call's arguments, which are plain data, without secrets. */
+  redact: (call: Call, args: unknown) => unknown;
   /** The file could not be written; told once until it can be again. */
   onProblem: (error: Error) => void;
 }
 
 /** Longest JSON of arguments that is kept. */
-const MAX_ARGUMENT_CHARS = 16 * 1024;
+const MAX_ARGUMENT_BYTES = 16 * 1024;
 
 export class CallHistory {
   readonly #clock: Clock;
   readonly #redact: HistoryParts['redact'];
   readonly #file: HistoryFile | undefined;
   #options: Options;
-  #ring: (Kept | undefined)[];
-  /** Where the next one goes: before it stands the newest, behind it the oldest. */
+  /** No longer than what was kept so far: `historySize` may be any number. */
+  #ring: Kept[] = [];
+  /** Where the next one goes: before it stands the newest, at it the oldest. */
   #next = 0;
 
   constructor({ clock, options, folder, redact, onProblem }: HistoryParts) {
@@ -37,27 +38,26 @@ export class CallHistory {
     this.#redact = redact;
     this.#file = folder === undefined ? undefined : new HistoryFile({ folder, clock, onProblem });
     this.#options = options;
-    this.#ring = emptyRing(options.historySize);
   }
 
   /** Other options, from now on; of what is kept, a smaller ring takes the newest. */
   configure(options: Options): void {
-    if (options.historySize !== this.#ring.length) {
+    if (options.historySize !== this.#options.historySize) {
       const kept = [...this.#newestFirst()].slice(0, options.historySize).reverse();
-      this.#ring = emptyRing(options.historySize);
-      for (const [i, one] of kept.entries()) this.#ring[i] = one;
+      this.#ring = kept;
       this.#next = kept.length === options.historySize ? 0 : kept.length;
     }
     this.#options = options;
   }
 
-  add({ record, params, method }: Call): void {
+  add(call: Call): void {
+    const { record, params, method } = call;
     const { enabled, historySize, historyFile, historyArguments } = this.#options;
     if (!enabled) return;
     const args = method === 'tools/call' ? params['arguments'] : params;
     record.argumentBytes = jsonBytes(args);
     if (historySize === 0 && !historyFile) return;
-    const text = historyArguments === 'size' ? undefined : this.#textOf(record.service, args, historyArguments);
+    const text = historyArguments === 'size' ? undefined : this.#textOf(call, args, historyArguments);
     const kept = new Kept(record, this.#clock.wall(), text);
     if (historySize > 0) {
       this.#ring[this.#next] = kept;
@@ -68,7 +68,8 @@ export class CallHistory {
 
   /** Those that are kept in memory, the newest first. */
   *entries(wanted: Wanted): Generator<HistoryEntry> {
-    for (const kept of this.#newestFirst()) if (fits(kept.record, beganAt(kept), wanted)) yield entryOf(kept);
+    // Whoever reads may take his time: calls that settle meanwhile move the ring.
+    for (const kept of [...this.#newestFirst()]) if (fits(kept.record, beganAt(kept), wanted)) yield entryOf(kept);
   }
 
   /** Those of the file, of all processes that write to it, the newest first; undefined where there is none. */
@@ -83,24 +84,19 @@ export class CallHistory {
 
   *#newestFirst(): Generator<Kept> {
     const size = this.#ring.length;
-    for (let i = 1; i <= size; i++) {
-      const kept = this.#ring[(this.#next - i + size) % size];
-      if (kept === undefined) return;
-      yield kept;
-    }
+    for (let i = 1; i <= size; i++) yield this.#ring[(this.#next - i + size) % size]!;
   }
 
-  #textOf(service: string, args: unknown, how: 'redacted' | 'full'): string | undefined {
+  #textOf(call: Call, args: unknown, how: 'redacted' | 'full'): string | undefined {
+    const { argumentBytes } = call.record;
+    // Undefined: JSON cannot carry them, which the call itself has failed for, or they are nested too deeply.
+    if (argumentBytes === undefined || argumentBytes > MAX_ARGUMENT_BYTES) return undefined;
     try {
-      const text = JSON.stringify(how === 'full' ? args : this.#redact(service, args));
-      return text !== undefined && text.length <= MAX_ARGUMENT_CHARS ? text : undefined;
+      const text = JSON.stringify(args);
+      return how === 'full' || text === undefined ? text : JSON.stringify(this.#redact(call, JSON.parse(text)));
     } catch {
-      // JSON cannot carry them, which the call itself has failed for.
+      // A getter or `toJSON` of the caller's own threw.
       return undefined;
     }
   }
-}
-
-function emptyRing(size: number): (Kept | undefined)[] {
-  return new Array<Kept | undefined>(size).fill(undefined);
 }

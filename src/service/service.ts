@@ -8,7 +8,7 @@ import type { ServiceConfig, ServiceDefinition } from '../config/definition.js';
 import type { Asking } from '../connection/asked.js';
 import type { Keyring } from '../connection/auth.js';
 import type { Connection, ServerNotice } from '../connection/connection.js';
-import { redactedData } from '../connection/redact.js';
+import { type Redact, redactedData, redactorOf } from '../connection/redact.js';
 import type { Endpoint } from '../endpoint/endpoint.js';
 import type { EndpointState } from '../endpoint/machine.js';
 import type { PoolStats } from '../endpoint/pool-stats.js';
@@ -255,9 +255,16 @@ export class Service {
     return path.list(method, key, capability, limits);
   }
 
-  /** What one of its servers says, without the secrets that they were given: for errors, never for results. */
+  /** The same without the secrets that its servers are given: for errors and the history, never for results. */
   redacted<T>(said: T): T {
-    return this.endpoints.reduce((shown, { redact }) => redactedData(shown, redact), said);
+    const { endpoints } = this;
+    const all = endpoints.length > 0 ? endpoints.map(({ redact }) => redact) : this.#configured();
+    return all.reduce((shown, redact) => redactedData(shown, redact), said);
+  }
+
+  /** What takes its secrets out where nothing of it has run. */
+  #configured(): Redact[] {
+    return this.definition?.endpoints.map(redactorOf) ?? [];
   }
 
   /** For every connection that is open, and for each that is opened later. */

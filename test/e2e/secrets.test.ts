@@ -2,6 +2,7 @@
 
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
 import { afterEach, expect, it } from 'vitest';
 import { MCPStore, type OpenOptions, type StoreError } from '../../src/index.js';
@@ -174,4 +175,43 @@ it('of headers and URLs, over HTTP and SSE: in error answers and in refusals of 
   expect(everything(errors.slice(0, 3), told, store.problems(), store.listServices())).not.toContain(CANARY);
   expect(errors[3]).toMatchObject({ code: 'RPC_ERROR', message: 'old__leak: no ***' });
   expect(everything(errors[3])).not.toContain(CANARY);
+});
+
+it('keeps no secret in the history, also of a definition that was replaced meanwhile or has never run', async () => {
+  const server = createServer(() => {});
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  undo.push(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`;
+  const headers = { 'X-Any': CANARY };
+  const { store } = await open({
+    silent: { url, headers },
+    off: { url, headers, disabled: true, mcpstore: { tools: { x: { fallback: { value: 'none' } } } } },
+  });
+  store.configure({ monitoring: { historyArguments: 'redacted' } });
+  const lost = failure(store.readResource('silent', `file:///${CANARY}`, { timeoutMs: 2_000 }));
+  await store.updateService('silent', { url, headers: { 'X-Any': 'another secret' } });
+  await lost;
+  await store.callTool('off__x', { key: 'k', text: `given ${CANARY}` });
+  const { entries } = await store.history.query();
+  expect(entries.map(({ arguments: args }) => args)).toEqual([
+    { key: '***', text: 'given ***' },
+    { uri: 'file:///***' },
+  ]);
+});
+
+it('keeps no secret of who answered in place of a service in the error of that service', async () => {
+  const telltale = fileURLToPath(new URL('../support/telltale-server.mjs', import.meta.url));
+  const { store } = await open({
+    other: { command: process.execPath, args: [telltale], env: { CANARY_KEY: CANARY } },
+    gone: {
+      command: 'no-such-command',
+      mcpstore: { tools: { x: { fallback: { service: 'other', tool: 'is_error' } } } },
+    },
+  });
+  const error = await failure(store.callTool('gone__x', {}, { throwOnToolError: true }));
+  expect(error).toMatchObject({ code: 'TOOL_ERROR', message: expect.stringContaining('given ***') });
+  expect(everything(error)).not.toContain(CANARY);
 });

@@ -12,8 +12,11 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { NewRecord } from '../../src/call.js';
 import type { HistoryEntry, MCPStore, OpenOptions } from '../../src/index.js';
-import { FakeClock, failure } from '../support/fake-clock.js';
+import { Kept } from '../../src/observe/history-entry.js';
+import { HistoryFile } from '../../src/observe/history-file.js';
+import { FakeClock, failure, settle } from '../support/fake-clock.js';
 import { FakeServer, openStore } from '../support/fake-server.js';
 import { tempDir } from '../support/tmp.js';
 import { until } from '../support/waiting.js';
@@ -176,6 +179,29 @@ it('that cannot be written is told once, and calls go on; it is tried again', as
   await call(store, 13);
   expect(sizes((await store.history.query({ from: 'file' })).entries)).toEqual([13]);
   await store.close();
+});
+
+it('that is slower than the calls is told once, until it has caught up', async () => {
+  const folder = await tempDir();
+  const clock = new FakeClock();
+  const told: string[] = [];
+  const file = new HistoryFile({ folder, clock, onProblem: ({ message }) => told.push(message) });
+  const add = (count: number): void => {
+    for (let i = 0; i < count; i++) file.add(new Kept(new NewRecord('', 's', 't', 0), 0, undefined));
+  };
+  const flood = async (): Promise<void> => {
+    add(50_001);
+    clock.jump(1_000);
+    for (let i = 0; i < 50; i++) {
+      await settle();
+      add(1_500);
+    }
+    await file.close();
+  };
+  await flood();
+  expect(told).toEqual(['more than 50000 calls wait to be written']);
+  await flood();
+  expect(told).toHaveLength(2);
 });
 
 it('needs a place: refused without a stateDir at open and later, as a whole', async () => {

@@ -167,6 +167,46 @@ it('keeps arguments by choice: their size, themselves without secrets, or all of
   await store.close();
 });
 
+it('keeps arguments as the server gets them, and makes no copy of what is too large', async () => {
+  const { store } = await open({ historyArguments: 'redacted' });
+  await store.callTool('files__read', { when: new Date(0), at: new URL('http://user:pass-word@x/') });
+  expect((await store.history.query()).entries[0]!.arguments).toEqual({
+    when: '1970-01-01T00:00:00.000Z',
+    at: 'http://user:***@x/',
+  });
+  const readsWith = async (historyArguments: 'size' | 'redacted' | 'full'): Promise<number> => {
+    store.configure({ monitoring: { historyArguments } });
+    let reads = 0;
+    const text = { toJSON: () => 'x'.repeat(20_000 + 0 * reads++) };
+    await store.callTool('files__read', { text });
+    return reads;
+  };
+  const fewest = await readsWith('size');
+  expect([await readsWith('redacted'), await readsWith('full')]).toEqual([fewest, fewest]);
+  await store.close();
+});
+
+it('is read as it was when somebody asked, whatever settles meanwhile', async () => {
+  const { store } = await open({ historySize: 50 });
+  for (let i = 0; i < 50; i++) await store.callTool('files__read', { i });
+  // Reading has a pause after each entry, as calls have at each step.
+  const asked = store.history.query({ limit: 100 });
+  const calls = Promise.all(Array.from({ length: 50 }, () => store.callTool('files__read', { later: true })));
+  const { entries } = await asked;
+  await calls;
+  expect(entries.map(({ argumentBytes }) => argumentBytes)).toEqual(
+    Array.from({ length: 50 }, (_, i) => `{"i":${49 - i}}`.length),
+  );
+  await store.close();
+});
+
+it('may be as long as one likes', async () => {
+  const { store } = await open({ historySize: Number.MAX_SAFE_INTEGER });
+  for (const path of ['a', 'b']) await store.callTool('files__read', { path });
+  expect((await store.history.query()).entries).toHaveLength(2);
+  await store.close();
+});
+
 it('shows an agent its own calls alone, under its own names', async () => {
   const { store } = await open({ historyArguments: 'full' }, ['shared']);
   const clock = new FakeClock();
