@@ -5,12 +5,10 @@ import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { type Clock, systemClock } from './_util/clock.js';
 import { Gate } from './_util/gate.js';
-import { safeLine } from './_util/terminal-safe.js';
 import { type AgentParts, Agents } from './agents.js';
 import { Askers } from './askers.js';
 import { type AskHandlers, checkHandlers } from './asking.js';
 import type { Call } from './call.js';
-import { errorAt } from './caller.js';
 import { RememberedLists } from './catalog/remembered.js';
 import type { ConfigDocument } from './config/definition.js';
 import { defaultStateDir, userConfigPath } from './config/places.js';
@@ -18,17 +16,16 @@ import { ConfigFile } from './config/save.js';
 import { Keyring } from './connection/auth.js';
 import type { PoolStats } from './endpoint/pool-stats.js';
 import { StoreError } from './errors.js';
-import { EVENT_NAMES, Events, type Logger, type StoreEventName, type StoreEvents } from './events.js';
+import { EVENT_NAMES, Events, type StoreEventName, type StoreEvents } from './events.js';
 import { MemoryMonitor } from './memory.js';
 import { Monitoring } from './monitoring.js';
 import type { Alerts } from './observe/alerts.js';
 import { Metrics } from './observe/metrics.js';
-import { Noise } from './observe/noise.js';
 import { bad, checkOpen, type OpenOptions } from './open-options.js';
-import { mergeOptions, type OptionLayer, resolvePerformance } from './option-layers.js';
-import { asObject, checkPerformance } from './option-rules.js';
+import { asObject } from './option-rules.js';
 import type {
   ConnectionPoolOptions,
+  MonitoringOptions,
   OptionSource,
   PerformanceOptions,
   ResolvedPerformance,
@@ -41,8 +38,10 @@ import { ResultCache } from './service/cache.js';
 import type { Service, ServiceEvent } from './service/service.js';
 import { Services } from './service/services.js';
 import { attributesOf } from './service-info.js';
+import { ServiceNews } from './service-news.js';
 import { SignIns } from './sign-ins.js';
 import { poolsOf, type StoreStats, statsOf } from './store-stats.js';
+import { Tuning } from './tuning.js';
 
 export class MCPStore extends Scope {
   /** Signing in and out of services that take OAuth. */
@@ -56,15 +55,12 @@ export class MCPStore extends Scope {
   readonly #services: Services;
   readonly #events: Events;
   readonly #clock: Clock;
+  readonly #tuning: Tuning;
   readonly #cache: ResultCache;
   readonly #remembered: RememberedLists;
   readonly #keyring: Keyring;
   readonly #monitoring: Monitoring;
-  readonly #noise = new Noise();
-  readonly #logger: Logger | undefined;
-  readonly #layers: OptionLayer[];
-  /** Of `#layers`: asked for at each call of a batch. */
-  #resolved: ReturnType<typeof resolvePerformance>;
+  readonly #news: ServiceNews;
   readonly #file: ConfigFile | undefined;
   readonly #agents: Agents;
   readonly #askers: Askers;
@@ -92,14 +88,19 @@ export class MCPStore extends Scope {
   private constructor(options: OpenOptions, file: ConfigFile | undefined, document: ConfigDocument | undefined) {
     const clock = options.clock ?? systemClock;
     const events = new Events(options.logger);
-    const layers: OptionLayer[] = [
-      { source: 'file', values: document?.performance },
-      { source: 'code', values: options.performance },
-    ];
-    const resolved = resolvePerformance(layers);
-    const cache = new ResultCache(resolved.options.resultCache, clock);
     let services: Services;
     let registry: Registry;
+    const tuning = new Tuning(document?.performance, options.performance, {
+      services: () => services.values(),
+      check: ({ monitoring }) => this.#monitoring.check(monitoring),
+      apply: (changed) => {
+        cache.configure(changed.resultCache);
+        this.metrics.enabled = changed.monitoring.enabled;
+        this.#monitoring.configure(changed.monitoring);
+        this.memory.configure(changed.memory);
+      },
+    });
+    const cache = new ResultCache(tuning.options.resultCache, clock);
     const askers = new Askers(options.logger);
     const shared: Omit<ScopeParts, keyof AgentParts | 'asker'> = {
       registry: () => registry,
@@ -126,10 +127,9 @@ export class MCPStore extends Scope {
     this.#clock = clock;
     this.#askers = askers;
     this.#events = events;
-    this.#layers = layers;
-    this.#resolved = resolved;
+    this.#tuning = tuning;
+    this.#news = new ServiceNews({ clock, events, logger: options.logger });
     this.#cache = cache;
-    this.#logger = options.logger;
     this.#file = file;
     const stateDir = options.stateDir === undefined ? defaultStateDir() : options.stateDir;
     this.#remembered = new RememberedLists(stateDir);
@@ -141,7 +141,7 @@ export class MCPStore extends Scope {
       keyring: this.#keyring,
       cache,
       remembered: this.#remembered,
-      layers,
+      layers: tuning.layers,
       emit: (service, event) => this.#route(service, event),
       asking: (service, owner) => askers.of(service, owner),
     });
@@ -150,11 +150,11 @@ export class MCPStore extends Scope {
       clock,
       about: (name) => attributesOf(services.get(name)),
       snapshot: () => this.stats(),
-      enabled: resolved.options.monitoring.enabled,
+      enabled: tuning.options.monitoring.enabled,
     });
     this.#monitoring = new Monitoring({
       ...{ clock, services, stateDir, logger: options.logger },
-      options: resolved.options.monitoring,
+      options: tuning.options.monitoring,
       onAlert: (alert) => events.emit('alert', alert),
     });
     this.memory = new MemoryMonitor(
@@ -167,7 +167,7 @@ export class MCPStore extends Scope {
         emit: (event) => events.emit('memory', event),
         logger: options.logger,
       },
-      resolved.options.memory,
+      tuning.options.memory,
     );
     this.alerts = this.#monitoring.alerts;
     this.auth = new SignIns(services, this.#keyring, options.onAuthorize, () => this.#assertOpen());
@@ -184,19 +184,19 @@ export class MCPStore extends Scope {
       logger: options.logger,
       forget: (service) => this.#forget(service),
       regrant: (changed) => this.#agents.take(changed),
-      retune: (performance) => this.#retune('file', performance),
+      retune: (performance) => tuning.take('file', performance),
       assertOpen: () => this.#assertOpen(),
     });
   }
 
   /** The store-wide options as they are in force. */
   get effectiveOptions(): ResolvedPerformance {
-    return this.#resolved.options;
+    return this.#tuning.options;
   }
 
   /** Where each store-wide option came from, by its path. */
   get optionSources(): Readonly<Record<string, OptionSource>> {
-    return this.#resolved.sources;
+    return this.#tuning.sources;
   }
 
   /**
@@ -207,9 +207,7 @@ export class MCPStore extends Scope {
    */
   configure(options: PerformanceOptions): void {
     this.#assertOpen();
-    checkPerformance(options, 'options');
-    const code = this.#layers.find(({ source }) => source === 'code')!;
-    this.#retune('code', mergeOptions(code.values as PerformanceOptions | undefined, options));
+    this.#tuning.configure(options);
   }
 
   /** `configure({ connectionPool: options })`. */
@@ -227,9 +225,9 @@ export class MCPStore extends Scope {
     this.configure({ resultCache: { enabled: false } });
   }
 
-  /** `configure({ monitoring: { enabled: true } })`. */
-  enablePerformanceMonitoring(): void {
-    this.configure({ monitoring: { enabled: true } });
+  /** `configure({ monitoring: { ...options, enabled: true } })`. */
+  enablePerformanceMonitoring(options: Omit<MonitoringOptions, 'enabled'> = {}): void {
+    this.configure({ monitoring: { ...options, enabled: true } });
   }
 
   /** `configure({ monitoring: { enabled: false } })`: what was counted stays, and nothing is added to it. */
@@ -320,25 +318,6 @@ export class MCPStore extends Scope {
     return this.close();
   }
 
-  #retune(source: 'file' | 'code', values: PerformanceOptions): void {
-    const layers = this.#layers.map((layer) => (layer.source === source ? { source, values } : layer));
-    const resolved = resolvePerformance(layers);
-    this.#monitoring.check(resolved.options.monitoring);
-    for (const service of this.#services.values())
-      try {
-        service.checkLayers(layers);
-      } catch (error) {
-        throw errorAt(error as StoreError, service.name, { service: service.name });
-      }
-    this.#layers.splice(0, layers.length, ...layers);
-    this.#resolved = resolved;
-    this.#cache.configure(resolved.options.resultCache);
-    this.metrics.enabled = resolved.options.monitoring.enabled;
-    this.#monitoring.configure(resolved.options.monitoring);
-    this.memory.configure(resolved.options.memory);
-    for (const service of this.#services.values()) service.configure();
-  }
-
   #forget(service: Service): void {
     this.forget(service);
     this.#agents.forget(service);
@@ -355,58 +334,11 @@ export class MCPStore extends Scope {
     if (this.#events.has('call')) this.#events.emit('call', record);
   }
 
-  #logNoise(service: string, text: string): void {
-    const count = this.#noise.count(service);
-    if (count !== undefined)
-      this.#logger?.warn({ service, count, line: safeLine(text) }, 'what a server writes to stdout is no message');
-  }
-
   #route(service: Service, event: ServiceEvent): void {
-    const { name } = service;
-    const events = this.#events;
-    switch (event.type) {
-      case 'state': {
-        const { state, endpoint } = event;
-        this.#monitoring.stir();
-        const error = 'reason' in state ? state.reason : undefined;
-        this.#logger?.[error ? 'warn' : 'debug'](
-          { service: name, endpoint, state: state.name, ...(error && { code: error.code }) },
-          'service state',
-        );
-        events.emit('state', {
-          service: name,
-          endpoint,
-          status: state.name,
-          ...('attempt' in state && { attempt: state.attempt }),
-          ...('nextTryAt' in state && { nextTryInMs: Math.max(0, Math.round(state.nextTryAt - this.#clock.now())) }),
-          ...(error && { error }),
-        });
-        this.memory.watch(service);
-        return;
-      }
-      case 'tools_changed':
-        this.#forget(service);
-        events.emit('toolsChanged', { service: name, tools: service.tools.size ?? 0 });
-        return;
-      case 'prompts_changed':
-        events.emit('promptsChanged', { service: name });
-        return;
-      case 'resources_changed':
-        events.emit('resourcesChanged', { service: name });
-        return;
-      case 'resource_updated':
-        events.emit('resourceUpdated', { service: name, uri: event.uri });
-        return;
-      case 'log':
-        events.emit('log', { service: name, level: event.level, logger: event.logger, data: event.data });
-        return;
-      case 'output':
-        events.emit('output', { service: name, stream: event.stream, text: event.text });
-        if (event.stream === 'stdout') this.#logNoise(name, event.text);
-        return;
-      case 'tools_skipped':
-        this.#logger?.warn({ service: name, count: event.count }, 'unusable tools in the list were left out');
-    }
+    if (event.type === 'tools_changed') this.#forget(service);
+    if (event.type === 'state') this.#monitoring.stir();
+    this.#news.tell(service, event);
+    if (event.type === 'state') this.memory.watch(service);
   }
 }
 
