@@ -3,7 +3,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { STDIO_SERVER } from '../lib/spawn.mjs';
 
-export const TOOLS = 20 * 4;
+export const TOOLS = 20 * 5;
 
 export const services = (log) =>
   Object.fromEntries(
