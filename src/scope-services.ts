@@ -41,7 +41,6 @@ export class ScopeServices {
     this.#parts.assertOpen();
     const { status = 'ready', timeoutMs = 120_000, signal } = options;
     const service = needService(this.#parts, name);
-    if (status === 'ready') service.start();
     await untilStatus(name, service, { status, timeoutMs, signal }, this.#parts);
     return infoOf(name, service, this.#parts.clock);
   }

@@ -34,8 +34,9 @@ export interface WaitServiceLimits {
 }
 
 /**
- * Resolves when `service` has the status. Rejects with `TIMEOUT` or `CANCELLED`, with what made the service fail where
- * waiting for `ready` has become vain, or with `OPTION_INVALID` for what is no status.
+ * Resolves when `service` has the status; begins to start it where that is `ready`. Rejects with `TIMEOUT` or
+ * `CANCELLED`, with what made the service fail where waiting for `ready` has become vain, or with `OPTION_INVALID` for
+ * what is no status.
  */
 export async function untilStatus(
   local: string,
@@ -46,6 +47,7 @@ export async function untilStatus(
   const { status, timeoutMs, signal } = limits;
   if (!STATUSES.includes(status)) throw bad('status', `one of ${STATUSES.join(', ')}`);
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw bad('signal', 'an AbortSignal');
+  if (status === 'ready') service.start();
   const queue = new WaitQueue<StoreError | undefined>(clock);
   const look = (): void => {
     const now = statusOf(service);
