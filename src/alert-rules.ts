@@ -1,6 +1,6 @@
 /** Knows what an alert's rule may hold: whose health it looks at, when it is true, and how it is told. */
 
-import type { ServiceStatus } from './events.js';
+import { SERVICE_STATUSES, type ServiceStatus } from './events.js';
 import type { Refuse } from './option-rules.js';
 import type { ServiceHealth } from './service-health.js';
 
@@ -69,19 +69,6 @@ const METRICS: Record<HealthMetric, true> = {
   uptimeMs: true,
 };
 const LEVELS: readonly AlertLevel[] = ['info', 'warning', 'error', 'critical'];
-const STATUSES: Record<ServiceStatus, true> = {
-  registered: true,
-  starting: true,
-  ready: true,
-  degraded: true,
-  reconnecting: true,
-  breaker_open: true,
-  probing: true,
-  ejected: true,
-  auth_required: true,
-  stopped: true,
-  failed: true,
-};
 const RULE_KEYS = ['name', 'when', 'level', 'message', 'cooldownMs'];
 
 /** Throws for the first rule that is none, with its path. */
@@ -109,8 +96,8 @@ function checkCondition(value: unknown, path: string, refuse: Refuse): void {
   const { status, ...compared } = fieldsOf(value, ['status', 'metric', 'above', 'below', 'minCalls'], path, refuse);
   if (status !== undefined) {
     const all = [status].flat();
-    if (all.length === 0 || !all.every((one) => Object.hasOwn(STATUSES, String(one))))
-      throw refuse(`${path}.status`, `expected of ${Object.keys(STATUSES).join(', ')} one, or several in an array`);
+    if (all.length === 0 || !all.every((one) => SERVICE_STATUSES.includes(one as ServiceStatus)))
+      throw refuse(`${path}.status`, `expected of ${SERVICE_STATUSES.join(', ')} one, or several in an array`);
     const more = Object.keys(compared)[0];
     if (more !== undefined) throw refuse(`${path}.${more}`, 'goes with "metric", not with "status"');
     return;

@@ -20,6 +20,21 @@ export type ServiceStatus =
   | 'stopped'
   | 'failed';
 
+/** All of them: one that is missing here does not compile. */
+export const SERVICE_STATUSES = Object.keys({
+  registered: true,
+  starting: true,
+  ready: true,
+  degraded: true,
+  reconnecting: true,
+  breaker_open: true,
+  probing: true,
+  ejected: true,
+  auth_required: true,
+  stopped: true,
+  failed: true,
+} satisfies Record<ServiceStatus, true>) as readonly ServiceStatus[];
+
 /** Every event with what it carries. `service` is the name within the scope of the store. */
 export interface StoreEvents {
   /** A service's endpoint came into another state; `error` says why where it is no good one. */

@@ -5,27 +5,12 @@ import type { Clock } from './_util/clock.js';
 import { WaitQueue } from './_util/wait-queue.js';
 import { errorAt } from './caller.js';
 import { StoreError } from './errors.js';
-import type { Events, ServiceStatus } from './events.js';
+import { type Events, SERVICE_STATUSES, type ServiceStatus } from './events.js';
 import type { Service } from './service/service.js';
 import { statusOf } from './service-info.js';
 
 /** States that `ready` will not follow by itself soon. */
 const GIVEN_UP: ReadonlySet<ServiceStatus> = new Set(['failed', 'auth_required', 'stopped']);
-
-/** All of them, whatever changes: a status that is missing here does not compile. */
-const STATUSES = Object.keys({
-  registered: true,
-  starting: true,
-  ready: true,
-  degraded: true,
-  reconnecting: true,
-  breaker_open: true,
-  probing: true,
-  ejected: true,
-  auth_required: true,
-  stopped: true,
-  failed: true,
-} satisfies Record<ServiceStatus, true>);
 
 export interface WaitServiceLimits {
   status: ServiceStatus;
@@ -45,7 +30,7 @@ export async function untilStatus(
   { clock, events }: { clock: Clock; events: Events },
 ): Promise<void> {
   const { status, timeoutMs, signal } = limits;
-  if (!STATUSES.includes(status)) throw bad('status', `one of ${STATUSES.join(', ')}`);
+  if (!SERVICE_STATUSES.includes(status)) throw bad('status', `one of ${SERVICE_STATUSES.join(', ')}`);
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw bad('signal', 'an AbortSignal');
   if (status === 'ready') service.start();
   const queue = new WaitQueue<StoreError | undefined>(clock);
